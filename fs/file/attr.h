@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Attributes and extended attributes. */
+#ifndef OWFS_FILE_ATTR_H
+#define OWFS_FILE_ATTR_H
+
+#include "object/inode.h"
+
+/* Never waits for the device. */
+void owfs_getattr(struct owfs_inode *inode, struct stat *st,
+		  struct timespec *btime /* or NULL */);
+
+#define OWFS_SET_MODE		0x001u
+#define OWFS_SET_UID		0x002u
+#define OWFS_SET_GID		0x004u
+#define OWFS_SET_SIZE		0x008u
+#define OWFS_SET_ATIME		0x010u
+#define OWFS_SET_MTIME		0x020u
+#define OWFS_SET_ATIME_NOW	0x040u
+#define OWFS_SET_MTIME_NOW	0x080u
+#define OWFS_SET_CTIME		0x100u
+#define OWFS_SET_KILL_SUIDGID	0x200u	/* clear set-id bits as the kernel would */
+
+/* Only the fields named by @mask are read.  Size only of regular files (-EISDIR, -EINVAL). */
+int owfs_setattr(struct owfs_inode *inode, const struct owfs_attr *attr,
+		 unsigned int mask);
+
+/*
+ * Names carry their prefix ("user.x") and are not NUL terminated.
+ * @size 0 asks for the length; -ERANGE, -ENODATA, -EEXIST, -E2BIG, -ENAMETOOLONG.
+ */
+ssize_t owfs_getxattr(struct owfs_inode *inode, const char *name, size_t len,
+		      void *value, size_t size);
+/* @flags: XATTR_CREATE, XATTR_REPLACE */
+int owfs_setxattr(struct owfs_inode *inode, const char *name, size_t len,
+		  const void *value, size_t size, int flags);
+int owfs_removexattr(struct owfs_inode *inode, const char *name, size_t len);
+/* NUL terminated names one after the other, as listxattr(2). */
+ssize_t owfs_listxattr(struct owfs_inode *inode, char *list, size_t size);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * File contents when owfs moves them itself (classic transport, tests, tools):
+ * begin, device, ioend, under the inode's range locks.
+ */
+#ifndef OWFS_FILE_FILE_H
+#define OWFS_FILE_FILE_H
+
+#include "object/inode.h"
+
+/* Bytes read: short only at end of file. @buf aligned to OWFS_IO_ALIGN is fastest. */
+ssize_t owfs_file_read(struct owfs_inode *inode, void *buf, size_t len,
+		       loff_t pos);
+/*
+ * Bytes written: all of them or an error; one remap (P8).  @pos < 0 is never
+ * passed; @append: at the end of file, whatever that is now.
+ * mtime and ctime follow; @kill_priv clears set-id bits.
+ */
+ssize_t owfs_file_write(struct owfs_inode *inode, const void *buf, size_t len,
+			loff_t pos, bool append, bool kill_priv);
+/* Waits until everything done to the inode so far is durable; reports lost data. */
+int owfs_file_fsync(struct owfs_inode *inode, bool datasync);
+/* i_lock and ranges are taken here; called by owfs_setattr(). */
+int owfs_file_truncate(struct owfs_inode *inode, uint64_t size);
+/* @mode: 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE]; else -EOPNOTSUPP. */
+int owfs_file_fallocate(struct owfs_inode *inode, int mode, loff_t pos,
+			loff_t len);
+/* @whence SEEK_DATA or SEEK_HOLE. -ENXIO */
+loff_t owfs_file_seek(struct owfs_inode *inode, loff_t pos, int whence);
+/* Copies through memory; bytes copied. */
+ssize_t owfs_file_copy(struct owfs_inode *in, loff_t in_pos,
+		       struct owfs_inode *out, loff_t out_pos, uint64_t len);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The write path, in the middle of which somebody moves data: the kernel (iomap
+ * mode) or file.c (classic).  begin says where, ioend says done; nothing is
+ * visible before ioend (P3).
+ *
+ *	begin:  stage fresh blocks for the range, or say where the data is
+ *	        ... data goes to the device ...
+ *	ioend:  one transaction: the file range now maps to the staged blocks,
+ *	        size grows to the end of what was written, old blocks are freed
+ *
+ * Staged blocks are remembered per inode (staging.h), because an ioend need
+ * not bring an address.  One ioend for a whole range of several mappings is
+ * one transaction (P8), up to OWFS_IOEND_BLOCKS blocks.
+ *
+ * Nothing here sleeps on inode range locks: classic takes them around (see
+ * object/range.h); in iomap mode the kernel's folio locks do their work.
+ */
+#ifndef OWFS_FILE_IOMAP_H
+#define OWFS_FILE_IOMAP_H
+
+#include "object/inode.h"
+
+#define OWFS_IOEND_BLOCKS	4096u	/* one ioend covers at most so many blocks */
+
+enum owfs_iomap_type {
+	OWFS_IOMAP_HOLE,
+	OWFS_IOMAP_DELALLOC,	/* reserved or staged, nothing on the device yet */
+	OWFS_IOMAP_MAPPED,
+	OWFS_IOMAP_UNWRITTEN,
+};
+
+struct owfs_iomap {
+	owfs_fileoff_t off;	/* file block */
+	uint64_t len;		/* blocks, > 0 */
+	owfs_fsblock_t fsblock;	/* MAPPED, UNWRITTEN and staged; contiguous for len */
+	enum owfs_iomap_type type;
+};
+
+/*
+ * Where the committed data of @off is: one mapping that contains it, contiguous
+ * on disk if it has blocks, at most up to @max blocks from @off.  Doomed ranges
+ * (intents) read as holes.  Holes past the last extent are as long as @max.
+ */
+int owfs_iomap_read(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t max,
+		    struct owfs_iomap *map);
+
+/*
+ * Stage blocks to write [off, off + len): *map is where the first of it goes,
+ * contiguous on the device, maybe shorter than asked (call again for the rest;
+ * a short allocation is no ENOSPC).  Unwritten extents that nobody else has in
+ * flight are handed out in place; everything else is fresh blocks.  Reserves
+ * the metadata that the ioend will need.  -EAGAIN (owfs_trans_retry), -ENOSPC.
+ */
+int owfs_iomap_begin_write(struct owfs_inode *inode, owfs_fileoff_t off,
+			   uint64_t len, struct owfs_iomap *map);
+
+/*
+ * The data of [pos, pos + written) is on its way to stable storage (written,
+ * not flushed): remap what is staged inside, grow the size to pos + written.
+ * @error != 0: give the staged blocks of the range back, change nothing.
+ * A range with nothing staged changes nothing (and grows nothing).
+ * *newsize (or NULL) is the size afterwards.
+ */
+int owfs_iomap_ioend(struct owfs_inode *inode, loff_t pos, uint64_t written,
+		     int error, uint64_t *newsize);
+
+#endif

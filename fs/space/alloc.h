@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Who owns which block, now and in the generations that are still protected.
+ *
+ * A block is in one state:
+ *
+ *   free     anybody may have it
+ *   staged   handed out, nothing durable or visible says so (P5)
+ *   used     the open generation's tree reaches it; its bit is set on disk
+ *            when that generation is
+ *   pinned   freed in generation F, not handed out before F+1 is durable (P4)
+ *
+ *            owfs_alloc_data            owfs_alloc_use
+ *      free ----------------> staged ------------------> used
+ *       ^  <----------------                              | owfs_alloc_free
+ *       |   owfs_alloc_unstage                            v
+ *       +------------------------------------------- pinned
+ *                owfs_alloc_durable(F+1)
+ *
+ * Per group in memory (24 KiB at 4 KiB blocks, loaded when first needed): the
+ * bits of the open generation, the sealed copy that commit writes, the union
+ * of everything that must not be handed out, and the frees of three
+ * generations (open, sealed, last durable).
+ *
+ * Locks: all functions lock for themselves (al_lock: accounts and cursors;
+ * one mutex per group: its bits; al_lock is never taken inside a group's).
+ * owfs_alloc_seal() is called with no transaction running.  Functions that may
+ * read the device say so; the others never do.
+ *
+ * Reservations (P7).  Nothing is handed out that was not reserved.  An
+ * ordinary reservation leaves `reserve` blocks alone; a freeing one (unlink,
+ * truncate, punch, reclaim) may use them, a third in one generation, because
+ * what it frees comes back two commits later.
+ */
+#ifndef OWFS_SPACE_ALLOC_H
+#define OWFS_SPACE_ALLOC_H
+
+#include "base/msg.h"
+#include "io/blkdev.h"
+#include "space/geo.h"
+
+struct owfs_alloc;
+
+/* Root of the space map as a superblock names it. */
+struct owfs_map_root {
+	owfs_gen_t gen;		/* that wrote the root node; 0: no map at all yet */
+	uint64_t csum;
+	unsigned int slot;
+	uint64_t free_blocks;	/* not used by that commit */
+	uint64_t freed_blocks;	/* of those, used by the commit before */
+};
+
+struct owfs_alloc_param {
+	struct owfs_blkdev *bd;
+	struct owfs_geo geo;
+	uint64_t seed;			/* csum_seed */
+	uint64_t reserve;		/* blocks, sb reserve_blocks */
+	struct owfs_map_root cur, prev;	/* prev.gen 0: none */
+	bool discard;			/* discard what becomes free */
+	const struct owfs_msg *msg;
+};
+
+/* cur.gen 0: a fresh filesystem, every group never used (mkfs). */
+int owfs_alloc_open(struct owfs_alloc **alp, const struct owfs_alloc_param *p);
+void owfs_alloc_close(struct owfs_alloc *al);
+
+/* ----------------------------------------------------------- reservations */
+
+enum owfs_resv_class {
+	OWFS_RESV_NORMAL,
+	OWFS_RESV_FREEING,	/* may dip into the reserve */
+};
+
+/*
+ * Set @n blocks aside.  0; -EAGAIN: not now, but blocks are pinned, commit and
+ * try again; -ENOSPC: not even then.  May read bitmaps: loads groups until at
+ * least the reserved number of free blocks is in loaded groups, so that
+ * owfs_alloc_node() needs no I/O; other errors are from that.
+ */
+int owfs_alloc_reserve(struct owfs_alloc *al, uint64_t n,
+		       enum owfs_resv_class class);
+void owfs_alloc_unreserve(struct owfs_alloc *al, uint64_t n);
+
+/* -------------------------------------------------------------- handing out */
+
+/*
+ * Stage up to @want contiguous blocks for data, near @goal (OWFS_NOBLOCK: no
+ * wish), consuming as many reserved ones.  *len may be short: that is not
+ * ENOSPC.  May read bitmaps.  -ENOSPC only if nothing at all could be had
+ * (a bug, when reserved).
+ */
+int owfs_alloc_data(struct owfs_alloc *al, owfs_fsblock_t goal, uint64_t want,
+		    owfs_fsblock_t *start, uint64_t *len);
+/* Staged blocks go back, at once; they count as reserved again if @keep. */
+void owfs_alloc_unstage(struct owfs_alloc *al, owfs_fsblock_t start,
+			uint64_t len, bool keep);
+/* Staged blocks become used in the open generation.  In a transaction. */
+void owfs_alloc_use(struct owfs_alloc *al, owfs_fsblock_t start, uint64_t len);
+
+/*
+ * @copies (1 or 2) blocks for one node, used in the open generation at once,
+ * consuming as many reserved ones; two copies lie apart where they can.  In a
+ * transaction; no I/O.
+ */
+int owfs_alloc_node(struct owfs_alloc *al, unsigned int copies,
+		    owfs_fsblock_t addr[2]);
+
+/* Make the groups of a range present.  May read.  Before a transaction. */
+int owfs_alloc_load(struct owfs_alloc *al, owfs_fsblock_t start, uint64_t len);
+
+/*
+ * Used blocks become pinned.  In a transaction; reads only if the group was
+ * not loaded before (-EIO and so on then; the caller aborts).  A block that is
+ * not used is -EFSCORRUPTED, said once, nothing changed.
+ */
+int owfs_alloc_free(struct owfs_alloc *al, owfs_fsblock_t start, uint64_t len);
+/* A node made in the open generation that goes again in it: free at once. */
+int owfs_alloc_free_unborn(struct owfs_alloc *al, const owfs_fsblock_t addr[2]);
+
+/* ------------------------------------------------------------------ commit */
+
+/* Copy the open generation's bits; frees of open become frees of sealed. Fast: no I/O, no memory. */
+void owfs_alloc_seal(struct owfs_alloc *al);
+/*
+ * Write up to @max sealed bitmaps, then the map nodes above, each to a slot
+ * that neither of the last two durable commits names.  1: more to do, call
+ * again; 0: done, *root is what the superblock shall say; or -errno.  No flush.
+ * One caller at a time.
+ */
+int owfs_alloc_store(struct owfs_alloc *al, owfs_gen_t gen, unsigned int max,
+		     struct owfs_map_root *root);
+/* The sealed generation is durable: frees of the one before become free (discarded first if asked). */
+void owfs_alloc_durable(struct owfs_alloc *al);
+
+/* ------------------------------------------------------------------- counts */
+
+struct owfs_alloc_stat {
+	uint64_t free;		/* not used, not pinned, not staged */
+	uint64_t pinned;
+	uint64_t staged;
+	uint64_t reserved;	/* promised, not handed out */
+	uint64_t reserve;	/* the part kept for freeing operations */
+	uint64_t used;		/* in the open generation, without fixed blocks */
+};
+void owfs_alloc_stat(struct owfs_alloc *al, struct owfs_alloc_stat *st);
+
+/* For fsck, dump and tests: is each block of the open generation used? May read. */
+int owfs_alloc_group_bits(struct owfs_alloc *al, uint64_t g, uint64_t *bits,
+			  size_t nwords);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The copy-on-write B+tree: items of up to OWFS_ITEM_MAX bytes by key.
+ *
+ * Blocks come from and go to an ops table, so that this floor knows neither
+ * allocator nor transaction.  A node born in the open generation is changed
+ * where it is; an older one is first copied to a fresh block (and its parent
+ * changed to point there, up to the root).
+ *
+ * Locking.  Each node has its buffer's rwlock; bt_root_lock stands above the
+ * root.  Everybody goes down taking the child before letting go of the parent.
+ * Readers take read locks.  Writers first go down like readers and take only
+ * the leaf for writing; if the leaf is old, would split or would run empty,
+ * they start again taking write locks, letting go of the ancestors as soon as
+ * a young child with room (safe) is reached.  Nobody waits for the device with
+ * a lock held: a missing child is referenced, all locks dropped, read, and the
+ * descent starts again.
+ *
+ * Checksums of children.  A child born in the open or the sealed generation
+ * has no checksum yet; its pointer's csum in the parent is meaningless until
+ * the child is sealed, and the child's buffer stays in the cache until then
+ * and until no parent with the old bytes can be left: owfs_btree_finish()
+ * fills in the pointers of the generation it writes, and a parent that is
+ * copied takes what is known by then.  So buffers born in G stay (referenced
+ * by the sealed list) until G+1 is durable.
+ *
+ * Changing functions are called inside a transaction (between two seals), by
+ * any number of threads; two of them never change the same key at once (inode
+ * locks see to that).  They return -EIO and the like only if something was not
+ * in memory; owfs_btree_prefetch() before the transaction avoids that.
+ */
+#ifndef OWFS_TREE_BTREE_H
+#define OWFS_TREE_BTREE_H
+
+#include "io/buf.h"
+#include "tree/key.h"
+
+struct owfs_btree;
+
+/* @ctx is owfs_btree_param.ctx.  Called with node locks held; no I/O. */
+struct owfs_btree_ops {
+	/* a block (two with metadata written twice) for a new node */
+	int (*alloc_block)(void *ctx, owfs_fsblock_t addr[2]);
+	/* @ptr's node is gone from the open generation; @unborn: born in it, too */
+	int (*free_block)(void *ctx, const struct owfs_ptr *ptr, bool unborn);
+};
+
+struct owfs_btree_param {
+	struct owfs_bufcache *bc;
+	const struct owfs_btree_ops *ops;	/* NULL: read-only tree */
+	void *ctx;
+	uint64_t owner;		/* bh_owner: OWFS_TREE_MAIN */
+	struct owfs_ptr root;	/* birth 0: no tree yet, an empty leaf is made by the first insert */
+	unsigned int level;	/* of the root */
+	owfs_gen_t open_gen;
+};
+
+/* Opens; the root node is read and verified by the first use, not here. */
+int owfs_btree_open(struct owfs_btree **btp, const struct owfs_btree_param *p);
+/* Young buffers are dropped unwritten. */
+void owfs_btree_close(struct owfs_btree *bt);
+
+unsigned int owfs_btree_height(const struct owfs_btree *bt);	/* levels, atomic read */
+/*
+ * Nodes that changing items at @nplaces unrelated places (each up to @run
+ * neighbouring items, run >= 1) can need in the worst case.
+ */
+unsigned int owfs_btree_worst(const struct owfs_btree *bt,
+			      unsigned int nplaces, unsigned int run);
+
+/* ------------------------------------------------------------- looking */
+/* Values are copied out, at most @size bytes; the full length is returned. */
+
+int owfs_btree_lookup(struct owfs_btree *bt, const struct owfs_key *key,
+		      void *val, size_t size);		/* -ENOENT */
+/* First item with *key <= its key <= *last; *key becomes its key. -ENOENT */
+int owfs_btree_next(struct owfs_btree *bt, struct owfs_key *key,
+		    const struct owfs_key *last, void *val, size_t size);
+/* Last item with *first <= its key <= *key; *key becomes its key. -ENOENT */
+int owfs_btree_prev(struct owfs_btree *bt, struct owfs_key *key,
+		    const struct owfs_key *first, void *val, size_t size);
+/*
+ * Call @fn for each item in [first, last] in order, a leaf's worth at a time
+ * under that leaf's read lock: @fn must not call the tree nor sleep.  @fn
+ * returns 0 to go on, anything else stops and is returned.
+ */
+int owfs_btree_walk(struct owfs_btree *bt, const struct owfs_key *first,
+		    const struct owfs_key *last,
+		    int (*fn)(void *ctx, const struct owfs_key *key,
+			      const void *val, size_t len), void *ctx);
+/* Read the path to @key into the cache. */
+int owfs_btree_prefetch(struct owfs_btree *bt, const struct owfs_key *key);
+
+/* ------------------------------------------------------------ changing */
+
+int owfs_btree_insert(struct owfs_btree *bt, const struct owfs_key *key,
+		      const void *val, size_t len);	/* -EEXIST */
+int owfs_btree_update(struct owfs_btree *bt, const struct owfs_key *key,
+		      const void *val, size_t len);	/* -ENOENT; length may change */
+int owfs_btree_delete(struct owfs_btree *bt, const struct owfs_key *key);	/* -ENOENT */
+
+/* -------------------------------------------------------------- commit */
+
+/* The young nodes of a generation that was sealed. */
+struct owfs_btree_sealed {
+	struct owfs_buf **bufs;		/* owned; references held */
+	size_t n, written;
+	struct owfs_buf *root_buf;	/* referenced; NULL if the tree is empty or unchanged */
+	struct owfs_ptr root;		/* csum right after owfs_btree_finish() */
+	unsigned int level;
+};
+
+/* How many young nodes the open generation has. */
+size_t owfs_btree_dirty(const struct owfs_btree *bt);
+/*
+ * Close the open generation; the next is @next.  No transaction runs.  No I/O
+ * and no memory taken: the array was grown as nodes were born.
+ */
+void owfs_btree_seal(struct owfs_btree *bt, owfs_gen_t next,
+		     struct owfs_btree_sealed *out);
+/* Fill in checksums from the leaves up.  Operations go on beside it. */
+void owfs_btree_finish(struct owfs_btree *bt, struct owfs_btree_sealed *s);
+/* Write up to @max more nodes.  1: more to do; 0: all written; or -errno. No flush. */
+int owfs_btree_write(struct owfs_btree *bt, struct owfs_btree_sealed *s,
+		     size_t max);
+/* After the generation that followed @s is durable: its buffers may be evicted. */
+void owfs_btree_release(struct owfs_btree *bt, struct owfs_btree_sealed *s);
+
+/* --------------------------------------------------------------- walking nodes */
+
+/*
+ * For fsck, dump and the snapshot prototype: call @enter for every node from
+ * the root, parents first, with its verified bytes.  Returns of @enter: 0 go
+ * down, 1 skip what is below, negative stop.  @bad is called for a node that
+ * cannot be read or verified (and what is below is unknown); 0 goes on.
+ * Takes no node locks across calls: for trees nobody changes meanwhile.
+ */
+struct owfs_btree_visitor {
+	int (*enter)(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
+		     const void *data);
+	int (*bad)(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
+		   int err);
+	void *ctx;
+};
+int owfs_btree_visit(struct owfs_btree *bt, const struct owfs_btree_visitor *v);
+
+#endif
