@@ -1,0 +1,159 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Everything that must hold before a change goes in: make check, the mount
+# tests, and the same tests once more under the sanitizers, in builds of their
+# own under build-check/.  Twelve minutes on two processors are the limit, and
+# what did not come to its turn has failed.
+#
+#	./check.sh [PHASE...]		all phases, or those named
+#	OWFS_CHECK_SECONDS=N		another limit
+#
+# The last line is "N passed, N failed".
+set -u
+cd "$(dirname "$0")" || exit 1
+
+top=$PWD
+out=$top/build-check
+limit=${OWFS_CHECK_SECONDS:-720}
+jobs=$(nproc)
+wrap=()
+passed=0 failed=0 skips=() failures=()
+
+say()
+{
+	printf '%4d s  %s\n' "$SECONDS" "$*"
+}
+
+fail()
+{
+	failed=$((failed + 1))
+	failures+=("$*")
+	say "FAILED: $*"
+}
+
+# step LOG COMMAND...: run it within what is left of the time.
+step()
+{
+	local log=$1 left=$((limit - SECONDS))
+
+	shift
+	[ $left -gt 0 ] || { echo "no time left" > "$log"; return 1; }
+	timeout --kill-after=60 $left "${wrap[@]}" "$@" > "$log" 2>&1 < /dev/null
+}
+
+# build NAME CONFIGURE-OPTION...
+build()
+{
+	local dir=$out/$1
+
+	shift
+	mkdir -p "$dir"
+	if ! [ -x configure ] && ! step "$dir/autogen.log" ./autogen.sh; then
+		tail -n 20 "$dir/autogen.log"
+		return 1
+	fi
+	if [ "$*" != "$(cat "$dir/options" 2>/dev/null)" ]; then
+		if ! (cd "$dir" && step configure.log "$top/configure" -q "$@"); then
+			tail -n 20 "$dir/configure.log"
+			return 1
+		fi
+		echo "$*" > "$dir/options"
+	fi
+	if ! step "$dir/make.log" make -C "$dir" -j"$jobs"; then
+		grep -E 'error|Error|warning' "$dir/make.log" | head -n 20
+		return 1
+	fi
+}
+
+# Add up what the harness left in the .trs files below DIR: one line a test.
+count()
+{
+	local name=$1 dir=$2 trs test ok=0 bad=0
+
+	while read -r trs; do
+		test=$name:${trs#"$dir"/}
+		test=${test%.trs}
+		case $(sed -n 's/^:test-result: *//p' "$trs") in
+		PASS*)	ok=$((ok + 1)) ;;
+		SKIP*)	skips+=("$test: $(tail -n 1 "${trs%.trs}.log")") ;;
+		*)	bad=$((bad + 1))
+			fail "$test"
+			tail -n 15 "${trs%.trs}.log" | sed 's/^/        /' ;;
+		esac
+	done < <(find "$dir" -name '*.trs' | LC_ALL=C sort)
+	passed=$((passed + ok))
+	say "$name: $ok passed, $bad failed"
+	[ $((ok + bad)) -gt 0 ]
+}
+
+# run NAME DIR MAKE-WORDS...: a make that runs tests, and its results.
+run()
+{
+	local name=$1 dir=$2 before=$failed status=0
+
+	shift 2
+	find "$dir" -name '*.trs' -delete
+	step "$dir/$name.log" make -k -j"$jobs" -C "$dir" "$@" || status=$?
+	if ! count "$name" "$dir"; then
+		fail "$name: no test was run"
+		tail -n 20 "$dir/$name.log"
+	elif [ $status -ne 0 ] && [ $failed -eq $before ]; then
+		fail "$name: make ended with status $status"
+		tail -n 20 "$dir/$name.log"
+	fi
+}
+
+phase_plain()
+{
+	build plain --enable-werror || { fail "plain: does not build"; return; }
+	run check "$out/plain" check
+	run mount "$out/plain/tests/mount" check-mount
+}
+
+phase_asan()
+{
+	export ASAN_OPTIONS=${ASAN_OPTIONS-abort_on_error=0}
+	export UBSAN_OPTIONS=${UBSAN_OPTIONS-print_stacktrace=1}
+	build asan --enable-asan --enable-ubsan CFLAGS='-g -O1' ||
+		{ fail "asan: does not build"; return; }
+	run asan "$out/asan" check
+}
+
+phase_tsan()
+{
+	export TSAN_OPTIONS=${TSAN_OPTIONS-halt_on_error=1}
+	build tsan --enable-tsan CFLAGS='-g -O1' ||
+		{ fail "tsan: does not build"; return; }
+	# It wants its shadow where a randomised layout may put others.
+	setarch -R true 2>/dev/null && wrap=(setarch -R)
+	run tsan "$out/tsan/tests" check SUBDIRS='lib unit crash'
+	wrap=()
+}
+
+phase_clang()
+{
+	if ! command -v clang >/dev/null; then
+		skips+=("clang: is not installed")
+		return
+	fi
+	build clang --enable-werror CC=clang CFLAGS='-g -O1' ||
+		fail "clang: does not build without a warning"
+}
+
+finish()
+{
+	echo
+	[ ${#skips[@]} -eq 0 ] || printf 'skipped: %s\n' "${skips[@]}"
+	[ ${#failures[@]} -eq 0 ] || printf 'failed: %s\n' "${failures[@]}"
+	echo "$passed passed, $failed failed"
+	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+./deps.sh build test || exit 1
+[ $# -gt 0 ] || set -- plain asan tsan clang
+for phase; do
+	say "phase $phase"
+	"phase_$phase"
+done
+finish
