@@ -176,7 +176,7 @@ timed()
 
 copy_in()
 {
-	cp -a --parents "${tree[@]}" "$mnt/" || die "the copy failed"
+	(cd / && cp -a --parents "${tree[@]#/}" "$mnt/") || die "the copy failed"
 }
 
 format_it()
