@@ -63,8 +63,11 @@ struct owfs_slots {
 	bool bad_is_due;		/* the only bad one is the one due next */
 };
 
-/* The slot to write next. */
+/* The slot to write next, and the one after @slot if that fails. */
 unsigned int owfs_slots_next(const struct owfs_slots *s);
+unsigned int owfs_slots_after(const struct owfs_slots *s, unsigned int slot);
+/* The neighbour of @slot in the ring, whatever it holds. */
+unsigned int owfs_slots_ring_next(unsigned int slot);
 
 /*
  * Read all slots of the device, front ones first (their size finds the back

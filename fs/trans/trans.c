@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Transactions: reserve, join, change, end.
+ *
+ * The tree asks for blocks through its ops without knowing on whose behalf, so
+ * the running transaction is remembered per thread, as kernel filesystems do
+ * in current->journal_info.  A thread has one at most: joining twice would
+ * also deadlock against a seal in between.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/util.h"
+#include "trans/commit.h"
+#include "trans/tree_ops.h"
+
+/*
+ * Young nodes that may wait for a commit: from the first number on one is
+ * begun, beyond the second operations wait for it.  A tenth of a second of a
+ * slow device's writing.
+ */
+#define DIRTY_KICK	2048u
+#define DIRTY_WAIT	8192u
+
+/* A full filesystem is given so many rounds of commit and reclaim. */
+#define RETRY_ROUNDS	6u
+#define RECLAIM_STEPS	64u
+
+static _Thread_local struct owfs_trans *running;
+
+/* ------------------------------------------------- what the tree asks for */
+
+static int trans_alloc_block(void *ctx, owfs_fsblock_t addr[2])
+{
+	struct owfs_fs *fs = ctx;
+	struct owfs_trans *tr = running;
+	unsigned int copies = fs->fs_super.meta_copies;
+	int ret;
+
+	if (!tr || tr->nodes == 0 || tr->blocks < copies)
+		return owfs_fs_fail(fs, -ENOSPC,
+				    "transaction: more nodes than reserved");
+	ret = owfs_alloc_node(fs->fs_al, copies, addr);
+	if (ret)
+		return ret;
+	tr->nodes--;
+	tr->blocks -= copies;
+	return 0;
+}
+
+static int trans_free_block(void *ctx, const struct owfs_ptr *ptr, bool unborn)
+{
+	struct owfs_fs *fs = ctx;
+	int i, ret = 0;
+
+	if (unborn)
+		return owfs_alloc_free_unborn(fs->fs_al, ptr->addr);
+	for (i = 0; i < 2 && !ret; i++)
+		if (ptr->addr[i] != OWFS_NOBLOCK)
+			ret = owfs_alloc_free(fs->fs_al, ptr->addr[i], 1);
+	return ret;
+}
+
+const struct owfs_btree_ops owfs_trans_tree_ops = {
+	.alloc_block = trans_alloc_block,
+	.free_block = trans_free_block,
+};
+
+/* ----------------------------------------------------------- reservations */
+
+static int throttle(struct owfs_fs *fs)
+{
+	size_t dirty = owfs_btree_dirty(fs->fs_bt);
+
+	if (dirty < DIRTY_KICK)
+		return 0;
+	owfs_commit_kick(fs);
+	if (dirty < DIRTY_WAIT)
+		return 0;
+	return owfs_commit_wait(fs, owfs_open_gen(fs));
+}
+
+int owfs_resv_take(struct owfs_fs *fs, struct owfs_resv *r,
+		   unsigned int nplaces, unsigned int run,
+		   enum owfs_resv_class class)
+{
+	unsigned int nodes = owfs_btree_worst(fs->fs_bt, nplaces, run);
+	uint64_t blocks = (uint64_t)nodes * fs->fs_super.meta_copies;
+	int ret = owfs_fs_writable(fs);
+
+	r->nodes = 0;
+	r->blocks = 0;
+	if (ret)
+		return ret;
+	ret = owfs_commit_start_run(fs);
+	if (ret)
+		return ret;
+	ret = throttle(fs);
+	if (ret)
+		return ret;
+	ret = owfs_bufcache_reserve(fs->fs_bc, nodes);
+	if (ret)
+		return ret;
+	ret = owfs_alloc_reserve(fs->fs_al, blocks, class);
+	if (ret) {
+		owfs_bufcache_unreserve(fs->fs_bc, nodes);
+		/* whether there is more to be had is found out without locks */
+		return ret == -ENOSPC ? -EAGAIN : ret;
+	}
+	r->nodes = nodes;
+	r->blocks = blocks;
+	return 0;
+}
+
+void owfs_resv_give(struct owfs_fs *fs, struct owfs_resv *r)
+{
+	if (r->blocks)
+		owfs_alloc_unreserve(fs->fs_al, r->blocks);
+	if (r->nodes)
+		owfs_bufcache_unreserve(fs->fs_bc, r->nodes);
+	r->nodes = 0;
+	r->blocks = 0;
+}
+
+/* ----------------------------------------------------------- transactions */
+
+void owfs_trans_join(struct owfs_fs *fs, struct owfs_trans *tr,
+		     struct owfs_resv *r)
+{
+	assert(!running);
+	tr->fs = fs;
+	tr->nodes = r->nodes;
+	tr->blocks = r->blocks;
+	tr->err = 0;
+	r->nodes = 0;
+	r->blocks = 0;
+	pthread_rwlock_rdlock(&fs->fs_seal);
+	tr->gen = owfs_open_gen(fs);
+	running = tr;
+}
+
+int owfs_trans_begin(struct owfs_fs *fs, struct owfs_trans *tr,
+		     unsigned int nplaces, unsigned int run,
+		     enum owfs_resv_class class)
+{
+	struct owfs_resv r;
+	int ret = owfs_resv_take(fs, &r, nplaces, run, class);
+
+	if (!ret)
+		owfs_trans_join(fs, tr, &r);
+	return ret;
+}
+
+int owfs_trans_end(struct owfs_trans *tr)
+{
+	struct owfs_resv rest = { tr->nodes, tr->blocks };
+
+	assert(running == tr);
+	running = NULL;
+	pthread_rwlock_unlock(&tr->fs->fs_seal);
+	owfs_resv_give(tr->fs, &rest);
+	return tr->err;
+}
+
+int owfs_trans_abort(struct owfs_trans *tr, int err, const char *where)
+{
+	if (!tr->err)
+		tr->err = err;
+	owfs_commit_poison(tr->fs, err);
+	return owfs_fs_fail(tr->fs, err, "transaction aborted: %s: error=%d",
+			    where, -err);
+}
+
+/* ------------------------------------------------------------ making room */
+
+/* True if background reclaim took something away. */
+static bool reclaim_some(struct owfs_fs *fs)
+{
+	unsigned int i;
+
+	if (!fs->fs_reclaim_step)
+		return false;
+	for (i = 0; i < RECLAIM_STEPS; i++)
+		if (fs->fs_reclaim_step(fs) <= 0)
+			break;
+	return i > 0;
+}
+
+bool owfs_trans_retry(struct owfs_fs *fs, int *ret, struct owfs_retry *r)
+{
+	struct owfs_alloc_stat st;
+	bool reclaimed;
+	int err;
+
+	if (*ret != -EAGAIN)
+		return false;
+	reclaimed = reclaim_some(fs);
+	owfs_alloc_stat(fs->fs_al, &st);
+	if (r->tries > 0 && !reclaimed && st.pinned == 0 &&
+	    st.free == r->last_free)
+		r->tries = RETRY_ROUNDS;
+	r->last_free = st.free;
+	if (!reclaimed && r->tries++ >= RETRY_ROUNDS) {
+		*ret = -ENOSPC;
+		return false;
+	}
+	err = owfs_commit_force(fs);
+	if (err) {
+		*ret = err;
+		return false;
+	}
+	return true;
+}
+
+int owfs_trans_new_ino(struct owfs_fs *fs, owfs_ino_t *ino)
+{
+	int ret = owfs_fs_writable(fs);
+
+	if (!ret)
+		ret = owfs_commit_start_run(fs);
+	if (ret)
+		return ret;
+	pthread_mutex_lock(&fs->fs_ino_lock);
+	if (fs->fs_next_ino < fs->fs_ino_limit)
+		*ino = fs->fs_next_ino++;
+	else
+		ret = fs->fs_next_ino > OWFS_INO_MAX ? -ENOSPC : -EAGAIN;
+	pthread_mutex_unlock(&fs->fs_ino_lock);
+	return ret;
+}
