@@ -111,6 +111,21 @@ phase_plain()
 	run mount "$out/plain/tests/mount" check-mount
 }
 
+# What a newcomer does first must not be what breaks unseen.
+phase_quickstart()
+{
+	if [ "$(id -u)" -ne 0 ] || ! [ -c /dev/fuse ]; then
+		skips+=("quickstart: needs root and /dev/fuse")
+	elif OWFS_BUILD_DIR=$out/plain step "$out/quickstart.log" ./quickstart.sh
+	then
+		passed=$((passed + 1))
+		say "quickstart: passed"
+	else
+		fail "quickstart"
+		tail -n 20 "$out/quickstart.log"
+	fi
+}
+
 phase_asan()
 {
 	export ASAN_OPTIONS=${ASAN_OPTIONS-abort_on_error=0}
@@ -151,7 +166,7 @@ finish()
 }
 
 ./deps.sh build test || exit 1
-[ $# -gt 0 ] || set -- plain asan tsan clang
+[ $# -gt 0 ] || set -- plain quickstart asan tsan clang
 for phase; do
 	say "phase $phase"
 	"phase_$phase"

@@ -9,7 +9,7 @@ set -o pipefail
 cd "$(dirname "$0")" || exit 1
 
 top=$PWD
-build=$top/build
+build=${OWFS_BUILD_DIR:-$top/build}
 image=$build/quickstart.img
 mnt=$build/quickstart.mnt
 work=$build/quickstart.tmp
@@ -200,7 +200,7 @@ timed "build in $build" build_it
 choose_tree
 timed "format $image (4 GiB, sparse)" format_it
 timed "mount it on $mnt" mount_it
-timed "copy $count files in: ${tree[*]}" copy_in
+timed "copy $count files in (${tree[*]::2} ...)" copy_in
 timed "unmount" umount_it
 timed "mount again" mount_it
 timed "compare all bytes and metadata" compare_all
