@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Where the messages of a server go: to stderr while somebody may be looking
+ * at it, to syslog once it is a daemon.
+ */
+#ifndef OWFS_FUSE_LOG_H
+#define OWFS_FUSE_LOG_H
+
+#include "base/msg.h"
+
+/* A sink for struct owfs_msg; @ctx is the program's name. */
+void owfs_log_emit(void *ctx, enum owfs_msg_level level, const char *line);
+
+/*
+ * From here on this process is a daemon: syslog under @ident, the standard
+ * descriptors on /dev/null.  libfuse's own messages follow.
+ */
+void owfs_log_detach(const char *ident);
+
+#endif

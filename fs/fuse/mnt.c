@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Mount types.  root, with a block device or an image behind a loop device,
+ * gets a fuseblk mount: only there umount(2) waits for the server and does
+ * syncfs(2) reach it.  Everybody else gets a plain fuse mount, through
+ * fusermount3 if need be.  The mount itself is made by libfuse, which knows
+ * all the ways; its session is used for nothing else.
+ */
+#include "fuse/mnt.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef FUSE_USE_VERSION
+#define FUSE_USE_VERSION 312
+#endif
+#include <fuse_lowlevel.h>
+
+#include "io/loopdev.h"
+#include "io/mounts.h"
+
+/* How long INIT may take to arrive; the kernel queues it inside mount(2). */
+#define INIT_TIMEOUT_MS	1000
+
+/* --------------------------------------------------------------- what kind */
+
+/* fuseblk needs root in the first user namespace. */
+static bool is_real_root(void)
+{
+	unsigned long inside, outside, count;
+	FILE *f;
+	int n;
+
+	if (geteuid())
+		return false;
+	f = fopen("/proc/self/uid_map", "re");
+	if (!f)
+		return true;
+	n = fscanf(f, "%lu %lu %lu", &inside, &outside, &count);
+	fclose(f);
+	return n != 3 || (!inside && !outside && count == 4294967295ul);
+}
+
+struct source {
+	char name[PATH_MAX];	/* block device or image */
+	bool blkdev;
+	int loop_fd;		/* keeps a fresh loop device until it is mounted */
+};
+
+static void choose_source(const struct owfs_opts *o,
+			  const struct owfs_msg *msg, unsigned int blocksize,
+			  struct source *src)
+{
+	struct stat st;
+	int fd;
+
+	src->loop_fd = -1;
+	src->blkdev = false;
+	snprintf(src->name, sizeof(src->name), "%s", o->device);
+	if (o->plain || !is_real_root() || stat(o->device, &st))
+		return;
+	if (S_ISBLK(st.st_mode)) {
+		src->blkdev = true;
+		return;
+	}
+	fd = owfs_loopdev_attach(o->device, blocksize, o->readonly, src->name);
+	if (fd >= 0) {
+		src->loop_fd = fd;
+		src->blkdev = true;
+		return;
+	}
+	snprintf(src->name, sizeof(src->name), "%s", o->device);
+	owfs_msg(msg, OWFS_MSG_WARN,
+		 "%s: no loop device (%s): plain fuse mount, umount will not wait for the last commit",
+		 o->device, strerror(-fd));
+}
+
+/* ---------------------------------------------------------------- mounting */
+
+static int add_options(const struct owfs_opts *o, const struct source *src,
+		       unsigned int blocksize, struct fuse_args *args)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	char *opts = NULL, fsname[PATH_MAX + 8], word[64];
+	int bad = 0;
+
+	snprintf(fsname, sizeof(fsname), "fsname=%s", src->name);
+	bad |= fuse_opt_add_opt_escaped(&opts, fsname);
+	bad |= fuse_opt_add_opt(&opts, "subtype=owfs,default_permissions");
+	if (o->allow_other || !geteuid())
+		bad |= fuse_opt_add_opt(&opts, "allow_other");
+	/* as mount(8) has it; what the user asked for comes after and wins */
+	if (!geteuid())
+		bad |= fuse_opt_add_opt(&opts, "suid,dev");
+	if (o->kernel[0])
+		bad |= fuse_opt_add_opt(&opts, o->kernel);
+	if (o->readonly)
+		bad |= fuse_opt_add_opt(&opts, "ro");
+	if (src->blkdev) {
+		snprintf(word, sizeof(word), "blkdev,blksize=%lu",
+			 blocksize < (unsigned long)page ?
+			 (unsigned long)blocksize : (unsigned long)page);
+		bad |= fuse_opt_add_opt(&opts, word);
+	}
+	bad |= fuse_opt_add_arg(args, o->prog);
+	bad |= fuse_opt_add_arg(args, "-o");
+	bad |= fuse_opt_add_arg(args, opts ? opts : "");
+	free(opts);
+	return bad ? -ENOMEM : 0;
+}
+
+static int fuse_mount_only(const struct owfs_opts *o, const struct source *src,
+			   unsigned int blocksize, struct owfs_mnt *m)
+{
+	static const struct fuse_lowlevel_ops none;
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	struct fuse_session *se = NULL;
+	int ret = add_options(o, src, blocksize, &args);
+
+	if (!ret) {
+		se = fuse_session_new(&args, &none, sizeof(none), NULL);
+		ret = se ? 0 : -EINVAL;
+	}
+	if (!ret && fuse_session_mount(se, o->mountpoint))
+		ret = -EIO;	/* the library has said why */
+	fuse_opt_free_args(&args);
+	if (!ret) {
+		m->se = se;
+		m->fd = fuse_session_fd(se);
+	} else if (se) {
+		fuse_session_destroy(se);
+	}
+	return ret;
+}
+
+void owfs_mnt_close(struct owfs_mnt *m)
+{
+	if (m->se)
+		fuse_session_destroy(m->se);	/* closes m->fd */
+	m->se = NULL;
+	m->fd = -1;
+}
+
+/*
+ * A fuseblk mount of a device that is mounted already gives the old tree and
+ * leaves our descriptor without a connection.
+ */
+static int check_ours(const struct owfs_opts *o, const struct source *src,
+		      const struct owfs_msg *msg, struct owfs_mnt *m)
+{
+	struct pollfd pfd = { .fd = m->fd, .events = POLLIN };
+	char point[PATH_MAX];
+
+	if (poll(&pfd, 1, INIT_TIMEOUT_MS) == 1 && pfd.revents == POLLIN)
+		return 0;
+	owfs_mnt_close(m);
+	umount2(o->mountpoint, MNT_DETACH);
+	if (owfs_mounts_of_dev(m->dev, point))
+		owfs_msg(msg, OWFS_MSG_ERROR,
+			 "%s: the kernel still serves an older mount of it that is detached but in use",
+			 src->name);
+	else
+		owfs_msg(msg, OWFS_MSG_ERROR,
+			 "%s: is already mounted on %s; umount %s",
+			 src->name, point, point);
+	return -EBUSY;
+}
+
+int owfs_mnt_mount(const struct owfs_opts *o, const struct owfs_msg *msg,
+		   unsigned int blocksize, struct owfs_mnt *m)
+{
+	struct source src;
+	int ret;
+
+	m->se = NULL;
+	m->fd = -1;
+	choose_source(o, msg, blocksize, &src);
+	ret = fuse_mount_only(o, &src, blocksize, m);
+	if (!ret)
+		ret = owfs_mounts_on(o->mountpoint, &m->dev);
+	if (!ret)
+		ret = check_ours(o, &src, msg, m);
+	else
+		owfs_msg(msg, OWFS_MSG_ERROR, "%s: cannot mount on %s",
+			 o->device, o->mountpoint);
+	if (src.loop_fd >= 0)
+		close(src.loop_fd);
+	return ret;
+}
+
+/* -------------------------------------------------------------- unmounting */
+
+static int run_fusermount(const char *point, bool detach)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		execlp("fusermount3", "fusermount3", "-u", "-q",
+		       detach ? "-z" : "--", detach ? "--" : point,
+		       detach ? point : NULL, NULL);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return -errno;
+	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EBUSY;
+}
+
+static int umount_one(const char *point, bool detach)
+{
+	if (geteuid())
+		return run_fusermount(point, detach);
+	if (!umount2(point, UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)))
+		return 0;
+	return -errno;
+}
+
+void owfs_mnt_unmount(dev_t dev, bool detach)
+{
+	char point[PATH_MAX];
+
+	while (!owfs_mounts_of_dev(dev, point)) {
+		if (!detach && !umount_one(point, false))
+			continue;
+		if (umount_one(point, true))
+			return;
+	}
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Mounting and unmounting, as done by the parent process. */
+#ifndef OWFS_FUSE_MNT_H
+#define OWFS_FUSE_MNT_H
+
+#include <sys/types.h>
+
+#include "base/msg.h"
+#include "fuse/opts.h"
+
+struct fuse_session;
+
+struct owfs_mnt {
+	struct fuse_session *se;	/* libfuse's, of the mount alone */
+	int fd;		/* /dev/fuse; closing every copy aborts the connection */
+	dev_t dev;	/* st_dev of the mounted filesystem */
+};
+
+/*
+ * Mount on o->mountpoint: fuseblk where possible, through a loop device of
+ * its own for an image file, else plain fuse.  Checks that the kernel talks
+ * to our descriptor and not to a server that was there before.  Messages say
+ * what is wrong.
+ */
+int owfs_mnt_mount(const struct owfs_opts *o, const struct owfs_msg *msg,
+		   unsigned int blocksize, struct owfs_mnt *m);
+/* Give up our copy of the descriptor; the mount stays. */
+void owfs_mnt_close(struct owfs_mnt *m);
+
+/*
+ * Unmount every mount of @dev that this namespace shows; those that are busy
+ * are detached and go when their last user goes, or at once if @detach.  May
+ * wait for the server: not to be called by whom the server waits for.
+ */
+void owfs_mnt_unmount(dev_t dev, bool detach);
+
+#endif

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Arguments.  Two forms:
+ *
+ *	owfs-fuse [-f] [-d] [-V] [-h] [-o OPTS] DEVICE MOUNTPOINT
+ *	mount.owfs DEVICE MOUNTPOINT [-sfnv] [-N NS] [-t TYPE] [-o OPTS]
+ *
+ * Options of -o are ours, or the kernel's, or only meant for those who read
+ * fstab; anything else is refused by name, since a misspelt "ro" that is
+ * ignored may cost data.
+ */
+#include "fuse/opts.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "base/util.h"
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "unknown"
+#endif
+
+static int complain(const struct owfs_opts *o, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static int complain(const struct owfs_opts *o, const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "%s: ", o->prog);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return -EINVAL;
+}
+
+/* ------------------------------------------------------------ single options */
+
+static int parse_number(const char *s, unsigned long max, unsigned long *v)
+{
+	char *end;
+
+	if (*s < '0' || *s > '9')
+		return -EINVAL;
+	errno = 0;
+	*v = strtoul(s, &end, 10);
+	return errno || *end || *v > max ? -EINVAL : 0;
+}
+
+static int set_commit(struct owfs_opts *o, const char *val)
+{
+	unsigned long v;
+
+	if (parse_number(val, 3600, &v) || !v)
+		return complain(o, "commit=%s: seconds from 1 to 3600 wanted",
+				val);
+	o->commit_secs = v;
+	return 0;
+}
+
+static int set_threads(struct owfs_opts *o, const char *val)
+{
+	unsigned long v;
+
+	if (parse_number(val, 128, &v) || v < 2)
+		return complain(o, "threads=%s: a number from 2 to 128 wanted",
+				val);
+	o->threads = v;
+	return 0;
+}
+
+static int set_cache(struct owfs_opts *o, const char *val)
+{
+	static const char suffix[] = "kmgt";
+	unsigned long long v;
+	const char *at;
+	char *end;
+	int shift = 0;
+
+	errno = 0;
+	v = strtoull(val, &end, 10);
+	if (*end && !end[1]) {
+		at = strchr(suffix, *end | 0x20);
+		shift = at ? 10 * (int)(at - suffix + 1) : 0;
+		end += at != NULL;
+	}
+	if (*val < '0' || *val > '9' || errno || *end ||
+	    v > (SIZE_MAX >> 1) >> shift || v << shift < (1u << 20))
+		return complain(o, "cache=%s: a size of at least 1M wanted",
+				val);
+	o->cache = v << shift;
+	return 0;
+}
+
+static int set_errors(struct owfs_opts *o, const char *val)
+{
+	o->shutdown_on_error = !strcmp(val, "shutdown");
+	if (!o->shutdown_on_error && strcmp(val, "remount-ro"))
+		return complain(o, "errors=%s: remount-ro or shutdown wanted",
+				val);
+	return 0;
+}
+
+static int set_iomap(struct owfs_opts *o, const char *val)
+{
+	if (!strcmp(val, "auto"))
+		o->iomap = OWFS_IOMAP_AUTO;
+	else if (!strcmp(val, "on"))
+		o->iomap = OWFS_IOMAP_ON;
+	else if (!strcmp(val, "off"))
+		o->iomap = OWFS_IOMAP_OFF;
+	else
+		return complain(o, "iomap=%s: auto, on or off wanted", val);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*set)(struct owfs_opts *o, const char *val);
+} valued[] = {
+	{ "commit", set_commit },
+	{ "threads", set_threads },
+	{ "cache", set_cache },
+	{ "errors", set_errors },
+	{ "iomap", set_iomap },
+};
+
+static const struct {
+	const char *name;
+	size_t field;
+	bool value;
+} switches[] = {
+	{ "ro", offsetof(struct owfs_opts, readonly), true },
+	{ "rw", offsetof(struct owfs_opts, readonly), false },
+	{ "discard", offsetof(struct owfs_opts, discard), true },
+	{ "nodiscard", offsetof(struct owfs_opts, discard), false },
+	{ "allow_other", offsetof(struct owfs_opts, allow_other), true },
+	{ "plain", offsetof(struct owfs_opts, plain), true },
+	{ "debug", offsetof(struct owfs_opts, debug), true },
+};
+
+/* For the mount itself. */
+static const char *const kernel_words[] = {
+	"suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync", "async",
+	"dirsync", "noatime", "nodiratime",
+};
+
+/* Said to mount(8), to systemd, or without a meaning here. */
+static const char *const fstab_words[] = {
+	"defaults", "auto", "noauto", "nofail", "user", "nouser", "users",
+	"nousers", "owner", "noowner", "group", "nogroup", "_netdev", "loop",
+	"atime", "relatime", "norelatime", "diratime", "strictatime",
+	"nostrictatime", "lazytime", "nolazytime", "silent", "loud", "mand",
+	"nomand", "iversion", "noiversion", "default_permissions",
+};
+
+static bool listed(const char *const *list, size_t n, const char *word)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (!strcmp(list[i], word))
+			return true;
+	return false;
+}
+
+static bool is_comment(const char *word)
+{
+	return !strncasecmp(word, "x-", 2) || !strncmp(word, "comment=", 8) ||
+	       !strncmp(word, "uhelper=", 8) || !strncmp(word, "helper=", 7) ||
+	       !strncmp(word, "user=", 5);
+}
+
+static int add_kernel(struct owfs_opts *o, const char *word)
+{
+	size_t n = strlen(o->kernel);
+
+	if (n + strlen(word) + 2 > sizeof(o->kernel))
+		return complain(o, "too many options");
+	snprintf(o->kernel + n, sizeof(o->kernel) - n, "%s%s", n ? "," : "",
+		 word);
+	return 0;
+}
+
+static bool set_switch(struct owfs_opts *o, const char *word)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(switches); i++) {
+		if (strcmp(switches[i].name, word))
+			continue;
+		*(bool *)((char *)o + switches[i].field) = switches[i].value;
+		return true;
+	}
+	return false;
+}
+
+static int set_valued(struct owfs_opts *o, const char *word, bool *known)
+{
+	size_t i, n;
+
+	*known = true;
+	for (i = 0; i < ARRAY_SIZE(valued); i++) {
+		n = strlen(valued[i].name);
+		if (strncmp(valued[i].name, word, n))
+			continue;
+		if (word[n] == '=')
+			return valued[i].set(o, word + n + 1);
+		if (!word[n])
+			return complain(o, "option '%s' wants a value", word);
+	}
+	*known = false;
+	return 0;
+}
+
+static int set_option(struct owfs_opts *o, const char *word, bool sloppy)
+{
+	bool known;
+	int ret;
+
+	if (!*word || set_switch(o, word) || is_comment(word) ||
+	    listed(fstab_words, ARRAY_SIZE(fstab_words), word))
+		return 0;
+	if (listed(kernel_words, ARRAY_SIZE(kernel_words), word))
+		return add_kernel(o, word);
+	ret = set_valued(o, word, &known);
+	if (known || sloppy)
+		return ret;
+	return complain(o, "unknown option '%s'", word);
+}
+
+static int set_options(struct owfs_opts *o, char *list, bool sloppy)
+{
+	char *save, *word;
+	int ret = 0;
+
+	for (word = strtok_r(list, ",", &save); word && !ret;
+	     word = strtok_r(NULL, ",", &save))
+		ret = set_option(o, word, sloppy);
+	return ret;
+}
+
+/* ------------------------------------------------------------- command line */
+
+static void usage(const struct owfs_opts *o)
+{
+	if (o->helper)
+		printf("usage: %s DEVICE MOUNTPOINT [-sfnv] [-N NAMESPACE] [-o OPTIONS]\n",
+		       o->prog);
+	else
+		printf("usage: %s [-f] [-d] [-V] [-h] [-o OPTIONS] DEVICE MOUNTPOINT\n"
+		       "  -f   stay in the foreground\n"
+		       "  -d   show every request (implies -f)\n"
+		       "  -V   print the version\n"
+		       "  -h   print this\n", o->prog);
+	printf("options: ro rw commit=SEC errors=remount-ro|shutdown discard cache=SIZE\n"
+	       "         iomap=auto|on|off threads=N plain allow_other, and those of\n"
+	       "         mount(8): nosuid nodev noexec noatime ...\n");
+}
+
+/* One dashed argument; 1: exit with 0. */
+static int take_flag(struct owfs_opts *o, int c, bool *sloppy)
+{
+	switch (c) {
+	case 'h':
+		usage(o);
+		return 1;
+	case 'V':
+		printf("owfs %s\n", PACKAGE_VERSION);
+		return 1;
+	case 'd':
+		o->debug = true;
+		return 0;
+	case 'f':
+		*(o->helper ? &o->fake : &o->foreground) = true;
+		return 0;
+	case 's':
+		*sloppy = true;
+		return 0;
+	case 'v':
+		o->verbose = true;
+		return 0;
+	case 'N':
+		o->namespace = optarg;
+		return 0;
+	case 'n':
+	case 't':
+		return 0;
+	case 'r':
+		o->readonly = true;
+		return 0;
+	case 'w':
+		o->readonly = false;
+		return 0;
+	default:
+		return complain(o, "bad arguments; try %s -h", o->prog);
+	}
+}
+
+#define LISTS_MAX 32	/* how often -o may be given */
+
+struct cmdline {
+	char *lists[LISTS_MAX];
+	int nlists;
+	bool sloppy;
+};
+
+static int take_flags(struct owfs_opts *o, int argc, char **argv,
+		      struct cmdline *cl)
+{
+	const char *letters = o->helper ? "hVdfsvnrwN:t:o:" : "hVdfrwo:";
+	int c, ret = 0;
+
+	optind = 1;
+	while (!ret && (c = getopt(argc, argv, letters)) != -1) {
+		if (c != 'o')
+			ret = take_flag(o, c, &cl->sloppy);
+		else if (cl->nlists == LISTS_MAX)
+			ret = complain(o, "too many -o");
+		else
+			cl->lists[cl->nlists++] = optarg;
+	}
+	return ret;
+}
+
+static int take_paths(struct owfs_opts *o, int argc, char **argv)
+{
+	struct stat st;
+
+	if (argc - optind != 2)
+		return complain(o, "DEVICE and MOUNTPOINT wanted; try %s -h",
+				o->prog);
+	if (!realpath(argv[optind], o->device))
+		return complain(o, "%s: %s", argv[optind], strerror(errno));
+	if (stat(o->device, &st) ||
+	    (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
+		return complain(o, "%s: neither a block device nor an image file",
+				o->device);
+	if (!realpath(argv[optind + 1], o->mountpoint) ||
+	    stat(o->mountpoint, &st)) {
+		if (errno == ENOTCONN)
+			return complain(o, "%s: a mount without a server is there; umount %s",
+					argv[optind + 1], argv[optind + 1]);
+		return complain(o, "%s: %s", argv[optind + 1],
+				strerror(errno));
+	}
+	if (!S_ISDIR(st.st_mode))
+		return complain(o, "%s: not a directory", o->mountpoint);
+	return 0;
+}
+
+static void set_name(struct owfs_opts *o, const char *argv0)
+{
+	const char *slash = strrchr(argv0, '/');
+
+	o->prog = slash ? slash + 1 : argv0;
+	o->helper = !strncmp(o->prog, "mount.", 6);
+}
+
+int owfs_opts_parse(struct owfs_opts *o, int argc, char **argv)
+{
+	struct cmdline cl = { 0 };
+	int ret, i;
+
+	memset(o, 0, sizeof(*o));
+	set_name(o, argc && argv[0] ? argv[0] : "owfs-fuse");
+	ret = take_flags(o, argc, argv, &cl);
+	if (ret)
+		return ret;
+	for (i = 0; i < cl.nlists && !ret; i++)
+		ret = set_options(o, cl.lists[i], cl.sloppy);
+	if (!ret)
+		ret = take_paths(o, argc, argv);
+	if (o->debug)
+		o->foreground = true;
+	return ret;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the command line says: of owfs-fuse, and of the same program called as
+ * a helper of mount(8), with all that may stand in fstab(5).
+ */
+#ifndef OWFS_FUSE_OPTS_H
+#define OWFS_FUSE_OPTS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum owfs_iomap_mode { OWFS_IOMAP_AUTO, OWFS_IOMAP_ON, OWFS_IOMAP_OFF };
+
+struct owfs_opts {
+	const char *prog;		/* for messages */
+	char device[PATH_MAX];		/* real path */
+	char mountpoint[PATH_MAX];	/* real path */
+	bool helper;			/* called by mount(8) */
+	bool fake;			/* helper's -f: say only whether it would work */
+	bool foreground;
+	bool debug;
+	bool verbose;
+	bool readonly;
+	bool discard;
+	bool shutdown_on_error;		/* errors=shutdown */
+	bool plain;			/* no fuseblk, even where it is possible */
+	bool allow_other;
+	enum owfs_iomap_mode iomap;
+	unsigned int commit_secs;	/* 0: default */
+	unsigned int threads;		/* 0: default */
+	size_t cache;			/* bytes; 0: default */
+	const char *namespace;		/* -N: mount namespace, or NULL */
+	char kernel[512];		/* for the mount itself: "nosuid,nodev" */
+};
+
+/*
+ * Fill in *@o from the arguments.  0: go on; 1: done, exit with 0 (-h, -V);
+ * negative: said on stderr what is wrong.
+ */
+int owfs_opts_parse(struct owfs_opts *o, int argc, char **argv);
+
+#endif

@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The hooks under libfuse: see session.h for what they are for.
+ *
+ * Why a tunnel and not an own receive loop: the library's threads, requests,
+ * replies and interrupts stay in use, so that every version from 3.10 on does
+ * the same thing.  Why not answer inside the read hook: the library runs it
+ * with cancellation enabled and does not count the thread as busy, so a slow
+ * request there could be cancelled half way or starve the others.
+ */
+#include "fuse/session.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* ------------------------------------------------------ the kernel's words */
+/*
+ * Only what the hooks look at, by our own names: <linux/fuse.h> of the build
+ * machine may be older than the kernel that runs.
+ */
+enum {
+	OP_SETATTR = 4, OP_WRITE = 16, OP_INIT = 26, OP_CREATE = 35,
+	OP_IOCTL = 39, OP_SYNCFS = 50, OP_TMPFILE = 51, OP_STATX = 52,
+	OP_COPY_FILE_RANGE_64 = 53,
+};
+
+struct in_header {
+	uint32_t len, opcode;
+	uint64_t unique, nodeid;
+	uint32_t uid, gid, pid, extra;
+};
+
+struct out_header {
+	uint32_t len;
+	int32_t error;
+	uint64_t unique;
+};
+
+struct init_in {
+	uint32_t major, minor, max_readahead, flags, flags2;
+};
+
+struct init_out {
+	uint32_t major, minor, max_readahead, flags;
+	uint16_t max_background, congestion;
+	uint32_t max_write, time_gran;
+	uint16_t max_pages, map_alignment;
+	uint32_t flags2;
+};
+
+struct write_in {
+	uint64_t fh, offset;
+	uint32_t size, write_flags;
+	uint64_t lock_owner;
+	uint32_t flags, padding;
+};
+
+struct ioctl_in {
+	uint64_t fh;
+	uint32_t flags, cmd;
+	uint64_t arg;
+	uint32_t in_size, out_size;
+};
+
+struct create_in {
+	uint32_t flags, mode, umask, open_flags;
+};
+
+struct copy_in {
+	uint64_t fh_in, off_in, nodeid_out, fh_out, off_out, len, flags;
+};
+
+struct sx_time {
+	int64_t sec;
+	uint32_t nsec;
+	int32_t pad;
+};
+
+struct statx_out {
+	uint64_t attr_valid;
+	uint32_t attr_valid_nsec, flags;
+	uint64_t spare[2];
+	uint32_t mask, blksize;
+	uint64_t attributes;
+	uint32_t nlink, uid, gid;
+	uint16_t mode, pad0;
+	uint64_t ino, size, blocks, attributes_mask;
+	struct sx_time atime, btime, ctime, mtime;
+	uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+	uint64_t spare2[14];
+};
+
+_Static_assert(sizeof(struct in_header) == 40, "kernel");
+_Static_assert(sizeof(struct write_in) == 40, "kernel");
+_Static_assert(sizeof(struct ioctl_in) == 32, "kernel");
+_Static_assert(sizeof(struct statx_out) == 288, "kernel");
+_Static_assert(offsetof(struct init_out, flags2) == 32, "kernel");
+
+#define INIT_EXT		(1u << 30)
+#define WRITE_KILL_SUIDGID	(1u << 2)
+#define SETATTR_KILL_SUIDGID	(1u << 11)
+#define OPEN_KILL_SUIDGID	(1u << 0)
+
+/* The kernel uses bits 0 to 5 of an ioctl's flags; user space sets none. */
+#define TUNNEL_FLAG		(1u << 31)
+
+/* Before the data of a WRITE. */
+#define WRITE_HEAD	(sizeof(struct in_header) + sizeof(struct write_in))
+
+/* --------------------------------------------------------- thread's storage */
+
+/* What a thread keeps beside the request it received. */
+struct facts {
+	void *payload;		/* data of a WRITE lands here, page aligned */
+	size_t payload_size;
+	void *buffer;		/* for the operation's own use */
+	size_t buffer_size;
+	bool kill_suidgid;
+};
+
+static pthread_once_t facts_once = PTHREAD_ONCE_INIT;
+static pthread_key_t facts_key;
+static __thread struct facts *my_facts;
+
+static void facts_free(void *p)
+{
+	struct facts *f = p;
+
+	free(f->payload);
+	free(f->buffer);
+	free(f);
+}
+
+static void facts_init(void)
+{
+	if (pthread_key_create(&facts_key, facts_free))
+		abort();
+}
+
+static struct facts *facts_get(void)
+{
+	struct facts *f = my_facts;
+
+	if (f)
+		return f;
+	pthread_once(&facts_once, facts_init);
+	f = calloc(1, sizeof(*f));
+	if (!f || pthread_setspecific(facts_key, f)) {
+		free(f);
+		return NULL;
+	}
+	my_facts = f;
+	return f;
+}
+
+static void *grow(void **buf, size_t *have, size_t size)
+{
+	void *p;
+
+	if (*have >= size)
+		return *buf;
+	if (posix_memalign(&p, 4096, size))
+		return NULL;
+	free(*buf);
+	*buf = p;
+	*have = size;
+	return p;
+}
+
+const void *owfs_session_payload(void)
+{
+	return my_facts->payload;
+}
+
+bool owfs_session_kill_suidgid(void)
+{
+	return my_facts->kill_suidgid;
+}
+
+void *owfs_session_buffer(size_t size)
+{
+	struct facts *f = facts_get();
+
+	return f ? grow(&f->buffer, &f->buffer_size, size) : NULL;
+}
+
+/* ------------------------------------------------------------- the way in */
+
+static void keep_init(struct owfs_session *s, const struct in_header *h,
+		      const void *body, size_t len)
+{
+	struct init_in in = { 0 };
+
+	memcpy(&in, body, len < sizeof(in) ? len : sizeof(in));
+	s->offered = in.flags;
+	if (in.flags & INIT_EXT)
+		s->offered |= (uint64_t)in.flags2 << 32;
+	s->init_unique = h->unique;
+}
+
+static void keep_facts(struct facts *f, const struct in_header *h,
+		       const void *body, size_t len)
+{
+	uint32_t word;
+
+	f->kill_suidgid = false;
+	if (h->opcode == OP_WRITE && len >= sizeof(struct write_in)) {
+		memcpy(&word, (const char *)body +
+		       offsetof(struct write_in, write_flags), sizeof(word));
+		f->kill_suidgid = word & WRITE_KILL_SUIDGID;
+	} else if (h->opcode == OP_SETATTR && len >= sizeof(word)) {
+		memcpy(&word, body, sizeof(word));
+		f->kill_suidgid = word & SETATTR_KILL_SUIDGID;
+	} else if (h->opcode == OP_CREATE && len >= sizeof(struct create_in)) {
+		memcpy(&word, (const char *)body +
+		       offsetof(struct create_in, open_flags), sizeof(word));
+		f->kill_suidgid = word & OPEN_KILL_SUIDGID;
+	}
+}
+
+static bool is_tunnelled(uint32_t opcode)
+{
+	return opcode >= OP_SYNCFS && opcode <= OP_COPY_FILE_RANGE_64;
+}
+
+/* Make an IOCTL of the request in @buf; its new length. */
+static size_t tunnel(void *buf, size_t n, size_t room)
+{
+	struct in_header *h = buf;
+	size_t body = n - sizeof(*h);
+	struct ioctl_in in = {
+		.fh = UINT64_MAX,
+		.flags = TUNNEL_FLAG,
+		.cmd = h->opcode,
+		.in_size = body,
+	};
+
+	if (n + sizeof(in) > room)
+		return n;	/* the library answers ENOSYS */
+	memmove((char *)(h + 1) + sizeof(in), h + 1, body);
+	memcpy(h + 1, &in, sizeof(in));
+	h->opcode = OP_IOCTL;
+	h->len += sizeof(in);
+	return n + sizeof(in);
+}
+
+/*
+ * Receive with everything behind the head of a WRITE in the thread's aligned
+ * buffer.  Other requests are put together again: they are short.
+ */
+static ssize_t receive(int fd, void *buf, size_t len, struct facts *f)
+{
+	struct iovec iov[2] = {
+		{ buf, WRITE_HEAD },
+		{ f->payload, len - WRITE_HEAD },
+	};
+	ssize_t n = readv(fd, iov, 2);
+	const struct in_header *h = buf;
+
+	if (n > (ssize_t)WRITE_HEAD && h->opcode != OP_WRITE)
+		memcpy((char *)buf + WRITE_HEAD, f->payload, n - WRITE_HEAD);
+	return n;
+}
+
+static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
+{
+	struct owfs_session *s = userdata;
+	struct facts *f = facts_get();
+	struct in_header *h = buf;
+	ssize_t n;
+
+	if (!f || len <= WRITE_HEAD ||
+	    !grow(&f->payload, &f->payload_size, len - WRITE_HEAD)) {
+		errno = ENOMEM;
+		return -1;
+	}
+	n = receive(fd, buf, len, f);
+	if (n < (ssize_t)sizeof(*h))
+		return n;
+	if (h->opcode < OWFS_SESSION_OPCODES)
+		__atomic_fetch_add(&s->requests[h->opcode], 1,
+				   __ATOMIC_RELAXED);
+	if (h->opcode == OP_INIT)
+		keep_init(s, h, h + 1, n - sizeof(*h));
+	keep_facts(f, h, h + 1, n - sizeof(*h));
+	if (is_tunnelled(h->opcode))
+		return tunnel(buf, n, len);
+	return n;
+}
+
+/* ------------------------------------------------------------- the way out */
+
+static void patch_init(struct owfs_session *s, struct init_out *out)
+{
+	uint64_t add = s->want & s->offered;
+
+	if (add >> 32) {
+		out->flags |= INIT_EXT;
+		out->flags2 |= add >> 32;
+	}
+	out->flags |= (uint32_t)add;
+}
+
+static ssize_t hook_writev(int fd, struct iovec *iov, int count,
+			   void *userdata)
+{
+	struct owfs_session *s = userdata;
+	const struct out_header *h = iov[0].iov_base;
+
+	/* INIT is the first request and alone: no other thread looks here yet */
+	if (__builtin_expect(s->init_unique != 0, 0) &&
+	    h->unique == s->init_unique) {
+		if (!h->error && count > 1 &&
+		    iov[1].iov_len >= sizeof(struct init_out))
+			patch_init(s, iov[1].iov_base);
+		s->init_unique = 0;
+	}
+	return writev(fd, iov, count);
+}
+
+/* -------------------------------------------------------- tunnelled requests */
+
+static void do_tmpfile(const struct owfs_session *s, fuse_req_t req,
+		       fuse_ino_t ino, const void *body, size_t len)
+{
+	struct create_in in;
+	struct fuse_file_info fi = { 0 };
+
+	if (len < sizeof(in)) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	memcpy(&in, body, sizeof(in));
+	fi.flags = in.flags;
+	s->ops->tmpfile(req, ino, in.mode, &fi);
+}
+
+static void do_copy(const struct owfs_session *s, fuse_req_t req,
+		    fuse_ino_t ino, const void *body, size_t len)
+{
+	struct fuse_copy_args args;
+	struct copy_in in;
+
+	if (len < sizeof(in)) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	memcpy(&in, body, sizeof(in));
+	if (in.flags || in.off_in > INT64_MAX || in.off_out > INT64_MAX) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	args = (struct fuse_copy_args) {
+		.ino_in = ino, .ino_out = in.nodeid_out,
+		.off_in = in.off_in, .off_out = in.off_out, .len = in.len,
+	};
+	s->ops->copy(req, &args);
+}
+
+static void dispatch(const struct owfs_session *s, fuse_req_t req,
+		     fuse_ino_t ino, unsigned int opcode, const void *body,
+		     size_t len)
+{
+	const struct owfs_session_ops *ops = s->ops;
+
+	if (opcode == OP_STATX && ops->statx)
+		ops->statx(req, ino);
+	else if (opcode == OP_TMPFILE && ops->tmpfile)
+		do_tmpfile(s, req, ino, body, len);
+	else if (opcode == OP_COPY_FILE_RANGE_64 && ops->copy)
+		do_copy(s, req, ino, body, len);
+	else if (opcode == OP_SYNCFS && ops->syncfs)
+		ops->syncfs(req);
+	else
+		fuse_reply_err(req, ENOSYS);
+}
+
+static void reply_requests(struct owfs_session *s, fuse_req_t req,
+			   size_t out_bufsz)
+{
+	uint64_t n[OWFS_SESSION_OPCODES];
+	int i;
+
+	if (out_bufsz < sizeof(n)) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	for (i = 0; i < OWFS_SESSION_OPCODES; i++)
+		n[i] = __atomic_load_n(&s->requests[i], __ATOMIC_RELAXED);
+	fuse_reply_ioctl(req, 0, n, sizeof(n));
+}
+
+void owfs_session_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd,
+			void *arg, struct fuse_file_info *fi,
+			unsigned int flags, const void *in_buf,
+			size_t in_bufsz, size_t out_bufsz)
+{
+	struct owfs_session *s = owfs_session_of(req);
+
+	if (flags & TUNNEL_FLAG)
+		dispatch(s, req, ino, cmd, in_buf, in_bufsz);
+	else if (cmd == (unsigned int)OWFS_IOC_REQUESTS)
+		reply_requests(s, req, out_bufsz);
+	else if (s->ops->ioctl)
+		s->ops->ioctl(req, ino, cmd, arg, fi, flags, in_buf, in_bufsz,
+			      out_bufsz);
+	else
+		fuse_reply_err(req, ENOTTY);
+}
+
+/* ------------------------------------------------------------------ answers */
+
+static void set_time(struct sx_time *t, const struct timespec *ts)
+{
+	t->sec = ts->tv_sec;
+	t->nsec = ts->tv_nsec;
+}
+
+#define STATX_BASIC	0x7ffu
+#define STATX_HAS_BTIME	0x800u
+
+int owfs_session_reply_statx(fuse_req_t req, const struct stat *st,
+			     const struct timespec *btime, double timeout)
+{
+	struct statx_out out = {
+		.attr_valid = timeout,
+		.mask = STATX_BASIC | STATX_HAS_BTIME,
+		.blksize = st->st_blksize,
+		.nlink = st->st_nlink, .uid = st->st_uid, .gid = st->st_gid,
+		.mode = st->st_mode, .ino = st->st_ino, .size = st->st_size,
+		.blocks = st->st_blocks,
+		.rdev_major = major(st->st_rdev),
+		.rdev_minor = minor(st->st_rdev),
+	};
+
+	set_time(&out.atime, &st->st_atim);
+	set_time(&out.mtime, &st->st_mtim);
+	set_time(&out.ctime, &st->st_ctim);
+	set_time(&out.btime, btime);
+	return fuse_reply_buf(req, (const char *)&out, sizeof(out));
+}
+
+int owfs_session_reply_count(fuse_req_t req, uint64_t count)
+{
+	return fuse_reply_buf(req, (const char *)&count, sizeof(count));
+}
+
+/* -------------------------------------------------------------- the session */
+
+int owfs_session_open(struct owfs_session *s, struct fuse_args *args,
+		      const struct fuse_lowlevel_ops *llops, size_t size,
+		      int fd)
+{
+	static const struct fuse_custom_io io = {
+		.read = hook_read,
+		.writev = hook_writev,
+	};
+	int ret;
+
+	/* requests that go through a ring would pass the hooks by */
+	unsetenv("FUSE_URING_ENABLE");
+	s->se = fuse_session_new(args, llops, size, s);
+	if (!s->se)
+		return -EINVAL;
+	ret = fuse_session_custom_io(s->se, &io, fd);
+	if (ret) {
+		fuse_session_destroy(s->se);
+		s->se = NULL;
+	}
+	return ret;
+}
+
+void owfs_session_conn(struct owfs_session *s, struct fuse_conn_info *conn)
+{
+	/*
+	 * Without OPEN an O_TRUNC must come as SETATTR.  Cached pages are never
+	 * stale, whatever mtime says, since nobody else changes files.
+	 */
+	conn->want &= ~(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA);
+	conn->want |= conn->capable &
+		(FUSE_CAP_ASYNC_DIO | FUSE_CAP_READDIRPLUS |
+		 FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_CACHE_SYMLINKS |
+		 FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_NO_OPEN_SUPPORT |
+		 FUSE_CAP_NO_OPENDIR_SUPPORT);
+	s->want = OWFS_FUSE_PARALLEL_DIROPS | OWFS_FUSE_KILLPRIV_V2;
+}
+
+int owfs_session_loop(struct owfs_session *s, unsigned int threads)
+{
+	struct fuse_loop_config *cfg = fuse_loop_cfg_create();
+	int ret;
+
+	if (!cfg)
+		return -ENOMEM;
+	fuse_loop_cfg_set_max_threads(cfg, threads);
+	ret = fuse_session_loop_mt(s->se, cfg);
+	fuse_loop_cfg_destroy(cfg);
+	return ret > 0 ? -EINTR : ret;
+}
+
+void owfs_session_close(struct owfs_session *s)
+{
+	if (s->se)
+		fuse_session_destroy(s->se);
+	s->se = NULL;
+}

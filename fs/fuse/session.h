@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A libfuse session that knows more than the installed libfuse.
+ *
+ * Two hooks sit between the library and /dev/fuse.  On the way in, requests
+ * that Debian's libfuse 3.14 does not know (STATX, TMPFILE, SYNCFS,
+ * COPY_FILE_RANGE_64) are dressed up as IOCTL with a flag bit that the kernel
+ * never sets, so that the library makes an ordinary fuse_req_t of them and
+ * calls ->ioctl in an ordinary worker; what the library drops (the kill flags
+ * of WRITE and SETATTR, the payload's alignment) is kept aside for the thread
+ * that is about to run the operation.  On the way out, the answer to INIT gets
+ * the capabilities that the library does not answer itself.
+ *
+ * Knows nothing of filesystems: owfs-fuse and the benchmark's floor use it.
+ */
+#ifndef OWFS_FUSE_SESSION_H
+#define OWFS_FUSE_SESSION_H
+
+#ifndef FUSE_USE_VERSION
+#define FUSE_USE_VERSION 312
+#endif
+#include <fuse_lowlevel.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+/* Capabilities for owfs_session.want, as they stand in INIT's flags. */
+#define OWFS_FUSE_PARALLEL_DIROPS	(1ull << 18)
+#define OWFS_FUSE_KILLPRIV_V2		(1ull << 28)
+#define OWFS_FUSE_NO_EXPORT		(1ull << 38)
+
+struct fuse_copy_args {
+	fuse_ino_t ino_in, ino_out;
+	off_t off_in, off_out;
+	uint64_t len;
+};
+
+/* Operations behind the tunnel; each may be NULL (answered ENOSYS). */
+struct owfs_session_ops {
+	/* answer with owfs_session_reply_statx() */
+	void (*statx)(fuse_req_t req, fuse_ino_t ino);
+	/* answer with fuse_reply_create() */
+	void (*tmpfile)(fuse_req_t req, fuse_ino_t dir, mode_t mode,
+			struct fuse_file_info *fi);
+	/* answer with owfs_session_reply_count() */
+	void (*copy)(fuse_req_t req, const struct fuse_copy_args *args);
+	void (*syncfs)(fuse_req_t req);
+	/* the real ioctls, as in fuse_lowlevel_ops */
+	void (*ioctl)(fuse_req_t req, fuse_ino_t ino, unsigned int cmd,
+		      void *arg, struct fuse_file_info *fi, unsigned int flags,
+		      const void *in_buf, size_t in_bufsz, size_t out_bufsz);
+};
+
+#define OWFS_SESSION_OPCODES	64
+
+/* Is the session's userdata; a server embeds it. */
+struct owfs_session {
+	const struct owfs_session_ops *ops;
+	uint64_t want;		/* answered if the kernel offers them */
+	uint64_t offered;	/* the kernel's INIT flags; valid from ->init on */
+	uint64_t init_unique;	/* of the INIT not answered yet; 0 none */
+	struct fuse_session *se;
+	uint64_t requests[OWFS_SESSION_OPCODES];	/* atomic; by opcode */
+};
+
+/*
+ * Make the session for the descriptor @fd of a mounted connection.  @llops
+ * must have .ioctl = owfs_session_ioctl; @args as for fuse_session_new().
+ * 0 or -errno (the library has said why on stderr).
+ */
+int owfs_session_open(struct owfs_session *s, struct fuse_args *args,
+		      const struct fuse_lowlevel_ops *llops, size_t size,
+		      int fd);
+/*
+ * What every server of ours wants of a connection: for ->init.  Opens keep no
+ * state (answer OPEN and OPENDIR with ENOSYS), the server is the only writer.
+ */
+void owfs_session_conn(struct owfs_session *s, struct fuse_conn_info *conn);
+/* Serve with up to @threads threads until the connection ends. 0 or -errno. */
+int owfs_session_loop(struct owfs_session *s, unsigned int threads);
+void owfs_session_close(struct owfs_session *s);
+
+static inline struct owfs_session *owfs_session_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+void owfs_session_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd,
+			void *arg, struct fuse_file_info *fi,
+			unsigned int flags, const void *in_buf,
+			size_t in_bufsz, size_t out_bufsz);
+
+int owfs_session_reply_statx(fuse_req_t req, const struct stat *st,
+			     const struct timespec *btime, double timeout);
+int owfs_session_reply_count(fuse_req_t req, uint64_t count);
+
+/* ------------------------------------- facts of the request being executed */
+/* Valid in the thread that received it, until it returns to the loop. */
+
+/* WRITE: the data, page aligned; use it instead of the library's pointer. */
+const void *owfs_session_payload(void);
+/* WRITE, SETATTR, CREATE: the kernel asks to clear set-id bits. */
+bool owfs_session_kill_suidgid(void);
+/* A page-aligned buffer of this thread, at least @size bytes; NULL no memory. */
+void *owfs_session_buffer(size_t size);
+
+/* How often each opcode was received: ioctl on any file of the mount. */
+#define OWFS_IOC_REQUESTS _IOR('O', 0x7f, uint64_t[OWFS_SESSION_OPCODES])
+
+#endif
