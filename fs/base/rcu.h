@@ -11,11 +11,14 @@
  * object passes from one thread to another through a table are told to it:
  * owfs_rcu_publish() before the object becomes reachable or loses its last
  * user, owfs_rcu_consume() after it was found or in its call_rcu callback.
+ *
+ * liburcu is called, not inlined (no _LGPL_SOURCE): its readers' records are
+ * less aligned than their type says, which UBSan would report at every call,
+ * and a call is nothing beside the lookup it protects.
  */
 #ifndef OWFS_BASE_RCU_H
 #define OWFS_BASE_RCU_H
 
-#define _LGPL_SOURCE
 #include <urcu-bp.h>
 #include <urcu/rculfhash.h>
 
