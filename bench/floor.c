@@ -577,7 +577,7 @@ static void f_destroy(void *userdata)
 }
 
 static int floor_start(void *ctx, const struct owfs_opts *o,
-		       const struct owfs_msg *msg, unsigned int *blocksize)
+		       const struct owfs_msg *msg, struct owfs_served *served)
 {
 	struct floor *f = ctx;
 
@@ -595,7 +595,8 @@ static int floor_start(void *ctx, const struct owfs_opts *o,
 	f->nnodes = FUSE_ROOT_ID;
 	f->next_place = 1 << 20;
 	node_new(f, S_IFDIR | 0755, getuid(), getgid())->parent = FUSE_ROOT_ID;
-	*blocksize = BLOCK;
+	served->blocksize = BLOCK;
+	served->readonly = o->readonly;
 	return 0;
 }
 

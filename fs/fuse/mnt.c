@@ -15,14 +15,11 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef FUSE_USE_VERSION
-#define FUSE_USE_VERSION 312
-#endif
-#include <fuse_lowlevel.h>
-
+#include "fuse/worker.h"
 #include "io/loopdev.h"
 #include "io/mounts.h"
 
@@ -55,8 +52,8 @@ struct source {
 };
 
 static void choose_source(const struct owfs_opts *o,
-			  const struct owfs_msg *msg, unsigned int blocksize,
-			  struct source *src)
+			  const struct owfs_msg *msg,
+			  const struct owfs_served *served, struct source *src)
 {
 	struct stat st;
 	int fd;
@@ -70,7 +67,8 @@ static void choose_source(const struct owfs_opts *o,
 		src->blkdev = true;
 		return;
 	}
-	fd = owfs_loopdev_attach(o->device, blocksize, o->readonly, src->name);
+	fd = owfs_loopdev_attach(o->device, served->blocksize,
+				 served->readonly, src->name);
 	if (fd >= 0) {
 		src->loop_fd = fd;
 		src->blkdev = true;
@@ -85,9 +83,10 @@ static void choose_source(const struct owfs_opts *o,
 /* ---------------------------------------------------------------- mounting */
 
 static int add_options(const struct owfs_opts *o, const struct source *src,
-		       unsigned int blocksize, struct fuse_args *args)
+		       const struct owfs_served *served,
+		       struct fuse_args *args)
 {
-	long page = sysconf(_SC_PAGESIZE);
+	unsigned long page = sysconf(_SC_PAGESIZE);
 	char *opts = NULL, fsname[PATH_MAX + 8], word[64];
 	int bad = 0;
 
@@ -101,12 +100,12 @@ static int add_options(const struct owfs_opts *o, const struct source *src,
 		bad |= fuse_opt_add_opt(&opts, "suid,dev");
 	if (o->kernel[0])
 		bad |= fuse_opt_add_opt(&opts, o->kernel);
-	if (o->readonly)
+	if (served->readonly)
 		bad |= fuse_opt_add_opt(&opts, "ro");
 	if (src->blkdev) {
 		snprintf(word, sizeof(word), "blkdev,blksize=%lu",
-			 blocksize < (unsigned long)page ?
-			 (unsigned long)blocksize : (unsigned long)page);
+			 served->blocksize < page ?
+			 (unsigned long)served->blocksize : page);
 		bad |= fuse_opt_add_opt(&opts, word);
 	}
 	bad |= fuse_opt_add_arg(args, o->prog);
@@ -117,12 +116,13 @@ static int add_options(const struct owfs_opts *o, const struct source *src,
 }
 
 static int fuse_mount_only(const struct owfs_opts *o, const struct source *src,
-			   unsigned int blocksize, struct owfs_mnt *m)
+			   const struct owfs_served *served,
+			   struct owfs_mnt *m)
 {
 	static const struct fuse_lowlevel_ops none;
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	struct fuse_session *se = NULL;
-	int ret = add_options(o, src, blocksize, &args);
+	int ret = add_options(o, src, served, &args);
 
 	if (!ret) {
 		se = fuse_session_new(&args, &none, sizeof(none), NULL);
@@ -173,16 +173,35 @@ static int check_ours(const struct owfs_opts *o, const struct source *src,
 	return -EBUSY;
 }
 
+/*
+ * The kernel reads ahead 128 KiB, which makes eight requests of what could be
+ * one.  INIT can only lower that; this is where it is raised.  A plain mount
+ * by a user stays as it is.
+ */
+static void raise_readahead(dev_t dev, bool blkdev)
+{
+	char path[80];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u%s/read_ahead_kb",
+		 major(dev), minor(dev), blkdev ? "-fuseblk" : "");
+	f = fopen(path, "we");
+	if (!f)
+		return;
+	fprintf(f, "%u\n", OWFS_SESSION_READAHEAD >> 10);
+	fclose(f);
+}
+
 int owfs_mnt_mount(const struct owfs_opts *o, const struct owfs_msg *msg,
-		   unsigned int blocksize, struct owfs_mnt *m)
+		   const struct owfs_served *served, struct owfs_mnt *m)
 {
 	struct source src;
 	int ret;
 
 	m->se = NULL;
 	m->fd = -1;
-	choose_source(o, msg, blocksize, &src);
-	ret = fuse_mount_only(o, &src, blocksize, m);
+	choose_source(o, msg, served, &src);
+	ret = fuse_mount_only(o, &src, served, m);
 	if (!ret)
 		ret = owfs_mounts_on(o->mountpoint, &m->dev);
 	if (!ret)
@@ -190,6 +209,8 @@ int owfs_mnt_mount(const struct owfs_opts *o, const struct owfs_msg *msg,
 	else
 		owfs_msg(msg, OWFS_MSG_ERROR, "%s: cannot mount on %s",
 			 o->device, o->mountpoint);
+	if (!ret)
+		raise_readahead(m->dev, src.blkdev);
 	if (src.loop_fd >= 0)
 		close(src.loop_fd);
 	return ret;

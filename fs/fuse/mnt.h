@@ -9,6 +9,7 @@
 #include "fuse/opts.h"
 
 struct fuse_session;
+struct owfs_served;
 
 struct owfs_mnt {
 	struct fuse_session *se;	/* libfuse's, of the mount alone */
@@ -23,7 +24,7 @@ struct owfs_mnt {
  * what is wrong.
  */
 int owfs_mnt_mount(const struct owfs_opts *o, const struct owfs_msg *msg,
-		   unsigned int blocksize, struct owfs_mnt *m);
+		   const struct owfs_served *served, struct owfs_mnt *m);
 /* Give up our copy of the descriptor; the mount stays. */
 void owfs_mnt_close(struct owfs_mnt *m);
 

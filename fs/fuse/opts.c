@@ -12,13 +12,16 @@
 #include "fuse/opts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/util.h"
 
@@ -69,8 +72,8 @@ static int set_threads(struct owfs_opts *o, const char *val)
 {
 	unsigned long v;
 
-	if (parse_number(val, 128, &v) || v < 2)
-		return complain(o, "threads=%s: a number from 2 to 128 wanted",
+	if (parse_number(val, 128, &v) || !v)
+		return complain(o, "threads=%s: a number from 1 to 128 wanted",
 				val);
 	o->threads = v;
 	return 0;
@@ -330,6 +333,30 @@ static int take_flags(struct owfs_opts *o, int argc, char **argv,
 	return ret;
 }
 
+/* -N of mount(8): a process, or the path of a mount namespace. */
+static int enter_namespace(const struct owfs_opts *o)
+{
+	char path[64];
+	unsigned long pid;
+	int fd, ret;
+
+	if (!o->namespace)
+		return 0;
+	if (!parse_number(o->namespace, INT_MAX, &pid)) {
+		snprintf(path, sizeof(path), "/proc/%lu/ns/mnt", pid);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	} else {
+		fd = open(o->namespace, O_RDONLY | O_CLOEXEC);
+	}
+	ret = fd < 0 ? -1 : setns(fd, CLONE_NEWNS);
+	if (ret)
+		ret = complain(o, "namespace %s: %s", o->namespace,
+			       strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
 static int take_paths(struct owfs_opts *o, int argc, char **argv)
 {
 	struct stat st;
@@ -337,6 +364,8 @@ static int take_paths(struct owfs_opts *o, int argc, char **argv)
 	if (argc - optind != 2)
 		return complain(o, "DEVICE and MOUNTPOINT wanted; try %s -h",
 				o->prog);
+	if (enter_namespace(o))
+		return -EINVAL;
 	if (!realpath(argv[optind], o->device))
 		return complain(o, "%s: %s", argv[optind], strerror(errno));
 	if (stat(o->device, &st) ||

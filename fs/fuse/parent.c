@@ -164,7 +164,7 @@ static int start(struct parent *p)
 	if (ret || msg.err)
 		return reap_failed(p);
 	block_signals(p, true);
-	if (owfs_mnt_mount(p->o, &p->msg, msg.blocksize, &p->mnt) ||
+	if (owfs_mnt_mount(p->o, &p->msg, &msg.served, &p->mnt) ||
 	    hand_over(p))
 		return reap_failed(p);
 	return 0;

@@ -305,6 +305,8 @@ static void patch_init(struct owfs_session *s, struct init_out *out)
 		out->flags2 |= add >> 32;
 	}
 	out->flags |= (uint32_t)add;
+	if (out->max_readahead < OWFS_SESSION_READAHEAD)
+		out->max_readahead = OWFS_SESSION_READAHEAD;
 }
 
 static ssize_t hook_writev(int fd, struct iovec *iov, int count,

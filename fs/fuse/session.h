@@ -31,6 +31,9 @@
 #define OWFS_FUSE_KILLPRIV_V2		(1ull << 28)
 #define OWFS_FUSE_NO_EXPORT		(1ull << 38)
 
+/* The answer to INIT allows so much read-ahead; sysfs has the last word. */
+#define OWFS_SESSION_READAHEAD	(1u << 20)
+
 struct fuse_copy_args {
 	fuse_ino_t ino_in, ino_out;
 	off_t off_in, off_out;

@@ -191,11 +191,9 @@ static int serve(const struct owfs_opts *o, const struct owfs_server *srv,
 }
 
 /* The mounted descriptor, or a negative errno. */
-static int handshake(int sock, unsigned int blocksize)
+static int handshake(int sock, const struct owfs_served *served)
 {
-	struct owfs_ctl msg = {
-		.what = OWFS_CTL_READY, .blocksize = blocksize,
-	};
+	struct owfs_ctl msg = { .what = OWFS_CTL_READY, .served = *served };
 	int ret = owfs_ctl_send(sock, &msg, -1), fd;
 
 	if (!ret)
@@ -211,7 +209,7 @@ int owfs_worker_run(const struct owfs_opts *o, const struct owfs_server *srv,
 		    const struct owfs_msg *msg, int sock)
 {
 	struct owfs_ctl failed = { .what = OWFS_CTL_READY };
-	unsigned int blocksize;
+	struct owfs_served served = { 0 };
 	int ret, fd, stopped;
 
 	me = (struct worker){
@@ -220,13 +218,13 @@ int owfs_worker_run(const struct owfs_opts *o, const struct owfs_server *srv,
 	block_signals();
 	/* memory that we need to write must not wait for us to write */
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-	ret = srv->ops->start(srv->ctx, o, msg, &blocksize);
+	ret = srv->ops->start(srv->ctx, o, msg, &served);
 	if (ret) {
 		failed.err = ret;
 		owfs_ctl_send(sock, &failed, -1);
 		return 1;
 	}
-	fd = handshake(sock, blocksize);
+	fd = handshake(sock, &served);
 	if (fd < 0) {
 		srv->ops->abandon(srv->ctx);
 		return 1;

@@ -27,6 +27,12 @@
 #include "fuse/opts.h"
 #include "fuse/session.h"
 
+/* What start-up found. */
+struct owfs_served {
+	unsigned int blocksize;
+	bool readonly;		/* asked for, or all that is possible */
+};
+
 /* A server: what owfs-fuse, or the benchmark's floor, brings along. */
 struct owfs_server_ops {
 	/*
@@ -34,7 +40,7 @@ struct owfs_server_ops {
 	 * everything; says what is wrong.
 	 */
 	int (*start)(void *ctx, const struct owfs_opts *o,
-		     const struct owfs_msg *msg, unsigned int *blocksize);
+		     const struct owfs_msg *msg, struct owfs_served *served);
 	/*
 	 * Everything durable, device closed, lock dropped.  Called for DESTROY
 	 * (by the server's own ->destroy) or when the loop has ended, whichever
@@ -57,7 +63,7 @@ enum owfs_ctl_what { OWFS_CTL_READY, OWFS_CTL_MOUNTED, OWFS_CTL_SERVING };
 struct owfs_ctl {
 	enum owfs_ctl_what what;
 	int err;
-	unsigned int blocksize;		/* READY */
+	struct owfs_served served;	/* READY */
 	dev_t dev;			/* MOUNTED */
 };
 

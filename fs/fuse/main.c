@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* owfs-fuse, and mount.owfs and mount.fuse.owfs, which are the same program. */
+#include "fuse/server.h"
+
+int main(int argc, char **argv)
+{
+	struct server server;
+	const struct owfs_server srv = {
+		.ops = &server_ops, .ctx = &server,
+		.session = &server.session,
+	};
+	struct owfs_opts o;
+	int ret = owfs_opts_parse(&o, argc, argv);
+
+	if (ret)
+		return ret < 0 ? 1 : 0;
+	if (o.fake)
+		return 0;
+	server_init(&server);
+	ret = owfs_parent_run(&o, &srv);
+	server_exit(&server);
+	return ret;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Requests about attributes, extended attributes and the whole filesystem. */
+#include "fuse/server.h"
+
+#include <errno.h>
+#include <string.h>
+
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct owfs_inode *inode;
+	struct stat st;
+	int ret = server_get(req, ino, &inode);
+
+	(void)fi;
+	if (ret) {
+		server_reply(req, ret);
+		return;
+	}
+	owfs_getattr(inode, &st, NULL);
+	server_put(req, inode);
+	fuse_reply_attr(req, &st, OWFS_LIFETIME);
+}
+
+void op_statx(fuse_req_t req, fuse_ino_t ino)
+{
+	struct owfs_inode *inode;
+	struct timespec btime;
+	struct stat st;
+	int ret = server_get(req, ino, &inode);
+
+	if (ret) {
+		server_reply(req, ret);
+		return;
+	}
+	owfs_getattr(inode, &st, &btime);
+	server_put(req, inode);
+	owfs_session_reply_statx(req, &st, &btime, OWFS_LIFETIME);
+}
+
+static unsigned int mask_of(int to_set)
+{
+	static const struct { int fuse; unsigned int owfs; } bits[] = {
+		{ FUSE_SET_ATTR_MODE, OWFS_SET_MODE },
+		{ FUSE_SET_ATTR_UID, OWFS_SET_UID },
+		{ FUSE_SET_ATTR_GID, OWFS_SET_GID },
+		{ FUSE_SET_ATTR_SIZE, OWFS_SET_SIZE },
+		{ FUSE_SET_ATTR_ATIME, OWFS_SET_ATIME },
+		{ FUSE_SET_ATTR_MTIME, OWFS_SET_MTIME },
+		{ FUSE_SET_ATTR_ATIME_NOW, OWFS_SET_ATIME_NOW },
+		{ FUSE_SET_ATTR_MTIME_NOW, OWFS_SET_MTIME_NOW },
+		{ FUSE_SET_ATTR_CTIME, OWFS_SET_CTIME },
+	};
+	unsigned int mask = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(bits); i++)
+		if (to_set & bits[i].fuse)
+			mask |= bits[i].owfs;
+	/* the time of now comes with a value, too */
+	if (mask & OWFS_SET_ATIME_NOW)
+		mask &= ~OWFS_SET_ATIME;
+	if (mask & OWFS_SET_MTIME_NOW)
+		mask &= ~OWFS_SET_MTIME;
+	if (owfs_session_kill_suidgid())
+		mask |= OWFS_SET_KILL_SUIDGID;
+	return mask;
+}
+
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		struct fuse_file_info *fi)
+{
+	const struct owfs_attr a = {
+		.mode = attr->st_mode, .uid = attr->st_uid,
+		.gid = attr->st_gid, .size = attr->st_size,
+		.atime = attr->st_atim, .mtime = attr->st_mtim,
+		.ctime = attr->st_ctim,
+	};
+	struct owfs_inode *inode;
+	struct stat st;
+	int ret = server_get(req, ino, &inode);
+
+	(void)fi;
+	if (!ret) {
+		ret = owfs_setattr(inode, &a, mask_of(to_set));
+		if (!ret)
+			owfs_getattr(inode, &st, NULL);
+		server_put(req, inode);
+	}
+	if (ret)
+		server_reply(req, ret);
+	else
+		fuse_reply_attr(req, &st, OWFS_LIFETIME);
+}
+
+/* ------------------------------------------------------- extended attributes */
+
+/* How GETXATTR and LISTXATTR are answered: the length, or the bytes. */
+static void reply_value(fuse_req_t req, const char *buf, size_t size,
+			ssize_t ret)
+{
+	if (ret < 0)
+		server_reply(req, ret);
+	else if (!size)
+		fuse_reply_xattr(req, ret);
+	else
+		fuse_reply_buf(req, buf, ret);
+}
+
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	struct owfs_inode *inode;
+	char *buf = NULL;
+	ssize_t ret = server_get(req, ino, &inode);
+
+	if (!ret) {
+		if (size)
+			buf = owfs_session_buffer(size);
+		ret = size && !buf ? -ENOMEM :
+		      owfs_getxattr(inode, name, strlen(name), buf, size);
+		server_put(req, inode);
+	}
+	reply_value(req, buf, size, ret);
+}
+
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	struct owfs_inode *inode;
+	char *buf = NULL;
+	ssize_t ret = server_get(req, ino, &inode);
+
+	if (!ret) {
+		if (size)
+			buf = owfs_session_buffer(size);
+		ret = size && !buf ? -ENOMEM :
+		      owfs_listxattr(inode, buf, size);
+		server_put(req, inode);
+	}
+	reply_value(req, buf, size, ret);
+}
+
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+		 const char *value, size_t size, int flags)
+{
+	struct owfs_inode *inode;
+	int ret = server_get(req, ino, &inode);
+
+	if (!ret) {
+		ret = owfs_setxattr(inode, name, strlen(name), value, size,
+				    flags);
+		server_put(req, inode);
+	}
+	server_reply(req, ret);
+}
+
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	struct owfs_inode *inode;
+	int ret = server_get(req, ino, &inode);
+
+	if (!ret) {
+		ret = owfs_removexattr(inode, name, strlen(name));
+		server_put(req, inode);
+	}
+	server_reply(req, ret);
+}
+
+void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct server *srv = server_of(req);
+	struct statvfs st;
+	int ret = server_enter(srv);
+
+	(void)ino;
+	if (!ret) {
+		ret = owfs_statfs(srv->fs, &st);
+		server_leave(srv);
+	}
+	if (ret)
+		server_reply(req, ret);
+	else
+		fuse_reply_statfs(req, &st);
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The life of the served filesystem: lock, device, mount, and at DESTROY all
+ * of it backwards before the answer, so that whoever waited for umount(2)
+ * finds the image complete and free.
+ */
+#include "fuse/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ----------------------------------------------------------------- requests */
+
+int server_enter(struct server *srv)
+{
+	pthread_rwlock_rdlock(&srv->gate);
+	if (srv->fs)
+		return 0;
+	pthread_rwlock_unlock(&srv->gate);
+	return -EIO;
+}
+
+void server_leave(struct server *srv)
+{
+	pthread_rwlock_unlock(&srv->gate);
+}
+
+int server_get(fuse_req_t req, fuse_ino_t ino, struct owfs_inode **ip)
+{
+	struct server *srv = server_of(req);
+	int ret = server_enter(srv);
+
+	if (ret)
+		return ret;
+	ret = owfs_iget(srv->fs, ino, ip);
+	if (ret)
+		server_leave(srv);
+	return ret;
+}
+
+void server_put(fuse_req_t req, struct owfs_inode *inode)
+{
+	owfs_iput(inode);
+	server_leave(server_of(req));
+}
+
+void server_fill_entry(struct owfs_inode *inode, struct fuse_entry_param *e)
+{
+	memset(e, 0, sizeof(*e));
+	owfs_getattr(inode, &e->attr, NULL);
+	e->ino = inode->i_ino;
+	e->generation = 1;	/* inode numbers are never used again */
+	e->attr_timeout = OWFS_LIFETIME;
+	e->entry_timeout = OWFS_LIFETIME;
+}
+
+void server_reply_entry(fuse_req_t req, struct owfs_inode *inode)
+{
+	struct owfs_fs *fs = inode->i_fs;
+	owfs_ino_t ino = inode->i_ino;
+	struct fuse_entry_param e;
+
+	server_fill_entry(inode, &e);
+	/* before the answer: a FORGET may follow it at once */
+	owfs_inode_remember(inode);
+	owfs_iput(inode);
+	if (fuse_reply_entry(req, &e))
+		owfs_inode_forget(fs, ino, 1);
+}
+
+static void run_deferred(void *arg)
+{
+	struct deferred *d = arg;
+
+	d->fn(d);
+	free(d);
+}
+
+void server_defer(const struct deferred *d)
+{
+	struct deferred *copy = malloc(sizeof(*copy));
+	int ret = copy ? 0 : -ENOMEM;
+
+	if (!ret) {
+		*copy = *d;
+		ret = owfs_defer_run(&server_of(d->req)->defer, run_deferred,
+				     copy);
+	}
+	if (ret) {
+		free(copy);
+		server_reply(d->req, ret);
+	}
+}
+
+/* -------------------------------------------------------------------- start */
+
+static int take_lock(struct server *srv)
+{
+	const char *device = srv->opts->device;
+	char holder[OWFS_DEVLOCK_HOLDER];
+	int ret = owfs_devlock_take(device, true, &srv->lock, holder,
+				    sizeof(holder));
+
+	if (ret == -EBUSY)
+		owfs_msg(srv->msg, OWFS_MSG_ERROR, "%s: is in use by %s",
+			 device, holder);
+	else if (ret)
+		owfs_msg(srv->msg, OWFS_MSG_ERROR, "%s: cannot lock: %s",
+			 device, strerror(-ret));
+	return ret;
+}
+
+static int open_device(struct server *srv)
+{
+	const struct owfs_opts *o = srv->opts;
+	unsigned int flags = OWFS_BLKDEV_DIRECT;
+	int ret;
+
+	if (o->readonly)
+		flags |= OWFS_BLKDEV_RDONLY;
+	/* a fuseblk mount claims the device itself and must find it free */
+	if (o->plain || geteuid())
+		flags |= OWFS_BLKDEV_EXCL;
+	ret = owfs_blkdev_open(o->device, flags, &srv->bd);
+	if (ret == -EROFS || ret == -EACCES)
+		owfs_msg(srv->msg, OWFS_MSG_ERROR,
+			 "%s: %s%s", o->device, strerror(-ret),
+			 o->readonly ? "" : "; -o ro mounts read-only");
+	else if (ret)
+		owfs_msg(srv->msg, OWFS_MSG_ERROR, "%s: %s", o->device,
+			 strerror(-ret));
+	return ret;
+}
+
+static int mount_fs(struct server *srv)
+{
+	const struct owfs_opts *o = srv->opts;
+	const struct owfs_fs_param param = {
+		.bd = srv->bd,
+		.msg = srv->msg,
+		.readonly = o->readonly,
+		.discard = o->discard,
+		.threaded = true,
+		.errors = o->shutdown_on_error ? OWFS_ERRORS_SHUTDOWN :
+						 OWFS_ERRORS_RO,
+		.cache = o->cache,
+		.commit_secs = o->commit_secs,
+	};
+	int ret = owfs_mount(&srv->fs, &param);
+
+	if (ret)
+		owfs_msg(srv->msg, OWFS_MSG_ERROR, "%s: cannot mount: %s",
+			 o->device, strerror(-ret));
+	return ret;
+}
+
+/* What the kernel has to offer decides; today no build has the mode. */
+static int check_iomap(const struct server *srv)
+{
+	if (srv->opts->iomap != OWFS_IOMAP_ON)
+		return 0;
+	owfs_msg(srv->msg, OWFS_MSG_ERROR,
+		 "iomap=on: not possible: this owfs-fuse serves file data itself");
+	return -EOPNOTSUPP;
+}
+
+static void close_device(struct server *srv)
+{
+	owfs_blkdev_close(srv->bd);
+	srv->bd = NULL;
+	owfs_devlock_release(srv->lock);
+	srv->lock = NULL;
+}
+
+static int server_start(void *ctx, const struct owfs_opts *o,
+			const struct owfs_msg *msg, struct owfs_served *served)
+{
+	struct server *srv = ctx;
+	int ret;
+
+	srv->opts = o;
+	srv->msg = msg;
+	srv->counts_opens = o->plain || geteuid();
+	ret = check_iomap(srv);
+	if (!ret)
+		ret = take_lock(srv);
+	if (ret)
+		return ret;
+	ret = open_device(srv);
+	if (!ret)
+		ret = mount_fs(srv);
+	if (ret) {
+		close_device(srv);
+		return ret;
+	}
+	served->blocksize = srv->fs->fs_geo.blocksize;
+	served->readonly = o->readonly || owfs_fs_writable(srv->fs);
+	return 0;
+}
+
+/* --------------------------------------------------------------------- stop */
+
+static struct owfs_fs *take_fs(struct server *srv)
+{
+	struct owfs_fs *fs = srv->fs;
+
+	srv->fs = NULL;
+	return fs;
+}
+
+static int server_stop(void *ctx)
+{
+	struct server *srv = ctx;
+	struct owfs_fs *fs;
+	int ret;
+
+	pthread_rwlock_wrlock(&srv->gate);
+	fs = take_fs(srv);
+	if (fs) {
+		owfs_itable_forget_all(fs);
+		srv->stop_ret = owfs_unmount(fs);
+		if (srv->stop_ret)
+			owfs_msg(srv->msg, OWFS_MSG_ERROR,
+				 "%s: the last commit failed: %s",
+				 srv->opts->device, strerror(-srv->stop_ret));
+		close_device(srv);
+	}
+	ret = srv->stop_ret;
+	pthread_rwlock_unlock(&srv->gate);
+	return ret;
+}
+
+static void server_abandon(void *ctx)
+{
+	struct server *srv = ctx;
+
+	owfs_mount_abandon(take_fs(srv));
+	close_device(srv);
+}
+
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	owfs_session_conn(userdata, conn);
+	owfs_worker_serving();
+}
+
+static void op_destroy(void *userdata)
+{
+	server_stop(container_of((struct owfs_session *)userdata,
+				 struct server, session));
+}
+
+static const struct owfs_session_ops session_ops = {
+	.statx = op_statx,
+	.tmpfile = op_tmpfile,
+	.copy = op_copy,
+	.syncfs = op_syncfs,
+};
+
+static const struct fuse_lowlevel_ops lowlevel_ops = {
+	.init = op_init, .destroy = op_destroy,
+	.lookup = op_lookup, .forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr, .setattr = op_setattr,
+	.readlink = op_readlink, .mknod = op_mknod, .mkdir = op_mkdir,
+	.unlink = op_unlink, .rmdir = op_rmdir, .symlink = op_symlink,
+	.rename = op_rename, .link = op_link, .create = op_create,
+	.open = op_open, .read = op_read, .write = op_write,
+	.flush = op_flush, .release = op_release, .fsync = op_fsync,
+	.opendir = op_opendir, .readdir = op_readdir,
+	.readdirplus = op_readdirplus, .fsyncdir = op_fsync,
+	.statfs = op_statfs,
+	.setxattr = op_setxattr, .getxattr = op_getxattr,
+	.listxattr = op_listxattr, .removexattr = op_removexattr,
+	.fallocate = op_fallocate, .lseek = op_lseek,
+	.ioctl = owfs_session_ioctl,
+};
+
+const struct owfs_server_ops server_ops = {
+	.start = server_start,
+	.stop = server_stop,
+	.abandon = server_abandon,
+	.llops = &lowlevel_ops,
+};
+
+void server_init(struct server *srv)
+{
+	memset(srv, 0, sizeof(*srv));
+	srv->session.ops = &session_ops;
+	pthread_rwlock_init(&srv->gate, NULL);
+	owfs_defer_init(&srv->defer);
+}
+
+void server_exit(struct server *srv)
+{
+	owfs_defer_close(&srv->defer);
+	pthread_rwlock_destroy(&srv->gate);
+}
