@@ -190,14 +190,14 @@ static void table_remove(struct owfs_bufcache *bc, struct owfs_buf *buf)
 	rcu_read_unlock();
 }
 
-/* The same whoever holds references; the last of them frees. Under bc->lock. */
+/*
+ * The same whoever else holds references; the last to go frees.  Under
+ * bc->lock, and the caller holds a reference, too.
+ */
 static void table_detach(struct owfs_bufcache *bc, struct owfs_buf *buf)
 {
-	int ref = __atomic_fetch_or(&buf->b_ref, REF_GONE, __ATOMIC_ACQ_REL);
-
+	__atomic_fetch_or(&buf->b_ref, REF_GONE, __ATOMIC_ACQ_REL);
 	table_remove(bc, buf);
-	if (ref == 0)
-		owfs_buf_free_rcu(buf);
 }
 
 /* Evict @buf unless somebody holds it. Under bc->lock. */

@@ -329,6 +329,9 @@ static void test_short_and_interrupted_calls_go_on(void **state)
 	sys.interrupts = 100;
 	round_trip(bd, 6, false);
 	assert_int_equal(sys.interrupts, 0);
+	sys.interrupts = 3;
+	assert_int_equal(owfs_blkdev_read(bd, back, SIZE, 0), 0);
+	assert_memory_equal(mem, back, SIZE);
 	owfs_blkdev_close(bd);
 
 	sys.most = 5000;	/* not a multiple of the sector */
