@@ -12,17 +12,34 @@
 ssize_t owfs_file_read(struct owfs_inode *inode, void *buf, size_t len,
 		       loff_t pos);
 /*
- * Bytes written: all of them or an error; one remap (P8).  @pos < 0 is never
- * passed; @append: at the end of file, whatever that is now.
- * mtime and ctime follow; @kill_priv clears set-id bits.
+ * Bytes written: all of them or an error, as one remap (P8), up to
+ * OWFS_WRITE_MAX bytes; more is cut into such pieces, and an error after the
+ * first of them makes a short count.  @pos < 0 is never passed; @append: at the
+ * end of file, whatever that is now.  mtime and ctime follow; @kill_priv clears
+ * set-id bits.
+ *
+ * Written blocks are padded with zeroes past the end of file: rule (E) of
+ * iomap.h, on which truncate relies.
  */
+#define OWFS_WRITE_MAX	(1u << 20)
 ssize_t owfs_file_write(struct owfs_inode *inode, const void *buf, size_t len,
 			loff_t pos, bool append, bool kill_priv);
 /* Waits until everything done to the inode so far is durable; reports lost data. */
 int owfs_file_fsync(struct owfs_inode *inode, bool datasync);
-/* i_lock and ranges are taken here; called by owfs_setattr(). */
+/*
+ * i_lock and ranges are taken here; called by owfs_setattr().  Shrinking writes
+ * a partial last block anew (rule (E)) and works on a full filesystem; mtime and
+ * ctime become now.  Up to OWFS_EXTENT_STEP extents go at once, more become an
+ * intent for reclaim.
+ */
 int owfs_file_truncate(struct owfs_inode *inode, uint64_t size);
-/* @mode: 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE]; else -EOPNOTSUPP. */
+/*
+ * @mode: 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE]; else
+ * -EOPNOTSUPP.  What changes contents or size is one transaction; preallocation
+ * comes after it in several (nobody can read a difference), and if space runs
+ * out in the middle, what was allocated stays.  Zeroing a range that has data
+ * frees it and allocates unwritten blocks.
+ */
 int owfs_file_fallocate(struct owfs_inode *inode, int mode, loff_t pos,
 			loff_t len);
 /* @whence SEEK_DATA or SEEK_HOLE. -ENXIO */

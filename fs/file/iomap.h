@@ -9,9 +9,20 @@
  *	ioend:  one transaction: the file range now maps to the staged blocks,
  *	        size grows to the end of what was written, old blocks are freed
  *
- * Staged blocks are remembered per inode (staging.h), because an ioend need
- * not bring an address.  One ioend for a whole range of several mappings is
- * one transaction (P8), up to OWFS_IOEND_BLOCKS blocks.
+ * Staged blocks are remembered per inode (staging.h, which also says what two
+ * begins on one block mean), because an ioend need not bring an address.  One
+ * ioend for a whole range of several mappings is one transaction (P8), up to
+ * OWFS_IOEND_BLOCKS blocks; a longer one is several.
+ *
+ * Bytes past the end of file, the rule (E): in written blocks they are zero on
+ * the device, and no written block lies wholly past the end.  Whoever writes a
+ * block pads it with zeroes past the end; whoever shrinks a file to a size
+ * inside a written block first writes that block anew, zero past the new size,
+ * and maps it in the transaction that sets the size.  So growing never touches
+ * data.  In classic mode file.c does that; in iomap mode the kernel does both
+ * (it zeroes the tail of what it writes back, and writes the partial block
+ * before SETATTR).  What stands past the end of a mapped page never comes
+ * here: write requests are cut at the end of file.
  *
  * Nothing here sleeps on inode range locks: classic takes them around (see
  * object/range.h); in iomap mode the kernel's folio locks do their work.
@@ -50,7 +61,8 @@ int owfs_iomap_read(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t max,
  * contiguous on the device, maybe shorter than asked (call again for the rest;
  * a short allocation is no ENOSPC).  Unwritten extents that nobody else has in
  * flight are handed out in place; everything else is fresh blocks.  Reserves
- * the metadata that the ioend will need.  -EAGAIN (owfs_trans_retry), -ENOSPC.
+ * the metadata that the ioend will need.  Its type is UNWRITTEN.
+ * -EAGAIN (owfs_trans_retry, which says -ENOSPC when it is), -EROFS, -EFBIG.
  */
 int owfs_iomap_begin_write(struct owfs_inode *inode, owfs_fileoff_t off,
 			   uint64_t len, struct owfs_iomap *map);
@@ -60,7 +72,10 @@ int owfs_iomap_begin_write(struct owfs_inode *inode, owfs_fileoff_t off,
  * not flushed): remap what is staged inside, grow the size to pos + written.
  * @error != 0: give the staged blocks of the range back, change nothing.
  * A range with nothing staged changes nothing (and grows nothing).
- * *newsize (or NULL) is the size afterwards.
+ * *newsize (or NULL) is the size afterwards.  -EAGAIN (owfs_trans_retry) only
+ * if the range is not what was begun and the metadata of the difference cannot
+ * be reserved: nothing has changed then.  With any other error the blocks went
+ * back, and if @error was 0 the inode remembers that data was lost.
  */
 int owfs_iomap_ioend(struct owfs_inode *inode, loff_t pos, uint64_t written,
 		     int error, uint64_t *newsize);

@@ -40,6 +40,8 @@ struct owfs_fs_param {
 	enum owfs_errors errors;
 	size_t cache;			/* bytes of clean metadata; 0: default */
 	unsigned int commit_secs;	/* 0: default, 5 */
+	unsigned int cut_extents;	/* more than so many extents at once become an
+					   intent; 0: default; tests make it small */
 };
 
 struct owfs_fs {

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * begin and ioend: where data goes, and the one transaction that makes it part
+ * of the file.
+ *
+ * i_lock is held for reading while a begin looks at the mapping and stages,
+ * for writing while an ioend remaps; neither waits for a commit with it held,
+ * except where a reservation throttles.
+ */
+#include "base/err.h"
+#include "base/util.h"
+#include "file/iomap.h"
+#include "file/staging.h"
+#include "object/extent.h"
+#include "object/intent.h"
+
+/* ------------------------------------------------------------------- read */
+
+static int read_locked(struct owfs_inode *inode, owfs_fileoff_t off,
+		       uint64_t max, struct owfs_iomap *map)
+{
+	struct owfs_extent ext;
+	owfs_fileoff_t until;
+	bool doomed = owfs_intent_covers(inode, off, &until);
+	int ret;
+
+	max = min_u64(max, until - off);
+	*map = (struct owfs_iomap){
+		.off = off, .len = max, .type = OWFS_IOMAP_HOLE,
+	};
+	if (doomed)
+		return 0;
+	ret = owfs_extent_find(inode, off, off + max - 1, &ext);
+	if (ret)
+		return ret == -ENOENT ? 0 : ret;
+	if (ext.off > off) {
+		map->len = ext.off - off;
+		return 0;
+	}
+	map->len = min_u64(max, owfs_extent_end(&ext) - off);
+	map->fsblock = ext.fsblock + (off - ext.off);
+	map->type = ext.flags & OWFS_EXTENT_UNWRITTEN ? OWFS_IOMAP_UNWRITTEN :
+							OWFS_IOMAP_MAPPED;
+	return 0;
+}
+
+int owfs_iomap_read(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t max,
+		    struct owfs_iomap *map)
+{
+	int ret;
+
+	pthread_rwlock_rdlock(&inode->i_lock);
+	ret = read_locked(inode, off, max, map);
+	pthread_rwlock_unlock(&inode->i_lock);
+	return ret;
+}
+
+/* ------------------------------------------------------------------ begin */
+
+/* What a begin found at its first block, for as far as it is the same. */
+struct begin {
+	owfs_fileoff_t off;
+	uint64_t len;
+	bool in_place;
+	owfs_fsblock_t fsblock;		/* in place: the blocks; else near here */
+	unsigned int places, run;	/* what the ioend's transaction may change */
+};
+
+/*
+ * Goes through the extents of [b->off, b->off + b->len): an unwritten one that
+ * may be used in place begins or ends the run.
+ */
+static void begin_cut_at_unwritten(struct owfs_inode *inode,
+				   const struct owfs_extent_edit *ed,
+				   struct begin *b)
+{
+	const struct owfs_extent *ext;
+
+	for (size_t i = 0; i < ed->old.n; i++) {
+		ext = &ed->old.v[i];
+		if (ext->off >= b->off + b->len)
+			break;
+		if (owfs_extent_end(ext) <= b->off ||
+		    !owfs_extent_in_place_ok(inode->i_fs, ext))
+			continue;
+		if (ext->off > b->off) {
+			b->len = ext->off - b->off;
+			break;
+		}
+		b->in_place = true;
+		b->fsblock = ext->fsblock + (b->off - ext->off);
+		b->len = min_u64(b->len, owfs_extent_end(ext) - b->off);
+		break;
+	}
+}
+
+/* Behind what stands before it in the file, so that files lie in one piece. */
+static owfs_fsblock_t begin_goal(const struct owfs_extent_edit *ed,
+				 owfs_fileoff_t off)
+{
+	const struct owfs_extent *ext = ed->old.n ? &ed->old.v[0] : NULL;
+
+	if (!ext || ext->off > off)
+		return OWFS_NOBLOCK;
+	return ext->fsblock + min_u64(ext->len, off - ext->off);
+}
+
+static int begin_look(struct owfs_inode *inode, struct begin *b)
+{
+	struct owfs_extent_edit ed;
+	owfs_fileoff_t until;
+	bool doomed, staged;
+	int ret;
+
+	doomed = owfs_intent_covers(inode, b->off, &until);
+	b->len = min_u64(b->len, until - b->off);
+	staged = owfs_staging_covers(inode, b->off, &until);
+	b->len = min_u64(b->len, until - b->off);
+
+	owfs_extent_edit_init(&ed, inode);
+	ret = owfs_extent_edit_load(&ed, b->off, b->off + b->len, 0);
+	if (!ret) {
+		b->fsblock = begin_goal(&ed, b->off);
+		if (!doomed && !staged)
+			begin_cut_at_unwritten(inode, &ed, b);
+		/* neighbours may come, and each item may become two */
+		b->run = 2 * ((unsigned int)ed.old.n + 2) + 3;
+		b->places = owfs_inode_has_intents(inode) ?
+				OWFS_INTENT_PLACES : 2;
+	}
+	owfs_extent_edit_done(&ed);
+	return ret;
+}
+
+/* 1: somebody was faster, look again. */
+static int begin_stage(struct owfs_inode *inode, struct begin *b)
+{
+	struct owfs_fs *fs = inode->i_fs;
+	struct owfs_resv resv;
+	int ret;
+
+	ret = owfs_resv_take(fs, &resv, b->places, b->run, OWFS_RESV_NORMAL);
+	if (ret)
+		return ret;
+	if (!b->in_place)
+		ret = owfs_staging_alloc(fs, b->fsblock, b->len,
+					 OWFS_RESV_NORMAL, &b->fsblock,
+					 &b->len);
+	if (!ret) {
+		ret = owfs_staging_add(inode, b->off, b->len, b->fsblock,
+				       b->in_place, &resv);
+		if (ret && !b->in_place)
+			owfs_alloc_unstage(fs->fs_al, b->fsblock, b->len, false);
+	}
+	if (ret)
+		owfs_resv_give(fs, &resv);
+	return ret;
+}
+
+int owfs_iomap_begin_write(struct owfs_inode *inode, owfs_fileoff_t off,
+			   uint64_t len, struct owfs_iomap *map)
+{
+	const owfs_fileoff_t max = owfs_fileoff_max(inode->i_fs);
+	struct begin b;
+	int ret;
+
+	if (off >= max)
+		return -EFBIG;
+	len = min_u64(len, min_u64(max - off, OWFS_IOEND_BLOCKS));
+	pthread_rwlock_rdlock(&inode->i_lock);
+	do {
+		b = (struct begin){ .off = off, .len = len };
+		ret = begin_look(inode, &b);
+		if (!ret)
+			ret = begin_stage(inode, &b);
+	} while (ret == 1);
+	pthread_rwlock_unlock(&inode->i_lock);
+	if (!ret)
+		*map = (struct owfs_iomap){
+			.off = off, .len = b.len, .fsblock = b.fsblock,
+			.type = OWFS_IOMAP_UNWRITTEN,
+		};
+	return ret;
+}
+
+/* ------------------------------------------------------------------ ioend */
+
+/* One transaction's worth of an ioend. */
+struct remap {
+	struct owfs_inode *inode;
+	struct owfs_ioend *io;
+	owfs_fileoff_t first, end;
+	struct owfs_extent_edit ed;
+	struct owfs_resv resv;
+	struct owfs_staged *list;	/* settled, to be mapped */
+};
+
+/*
+ * Read and reserve: all that may fail and let the ioend be repeated.
+ * 1: there is something to do.
+ */
+static int remap_prepare(struct remap *rm)
+{
+	struct owfs_inode *inode = rm->inode;
+	struct owfs_fs *fs = inode->i_fs;
+	unsigned int n, items, run, places = 2;
+	struct owfs_resv have;
+	int ret;
+
+	n = owfs_staging_peek(inode, rm->first, rm->end, &have);
+	if (n == 0)
+		return 0;
+	ret = owfs_fs_writable(fs);
+	if (!ret)
+		ret = owfs_extent_edit_load(&rm->ed, rm->first, rm->end, 0);
+	if (ret)
+		return ret;
+	run = 2 * (unsigned int)rm->ed.old.n + 2 * n + 1;
+	if (owfs_inode_has_intents(inode)) {
+		places = OWFS_INTENT_PLACES;
+		ret = owfs_intent_prepare(inode, rm->first, rm->end, n, &items);
+		if (ret)
+			return ret;
+		run = (unsigned int)max_u64(run, items);
+	}
+	if (have.nodes < owfs_btree_worst(fs->fs_bt, places, run))
+		ret = owfs_resv_take(fs, &rm->resv, places, run,
+				     OWFS_RESV_FREEING);
+	return ret ? ret : 1;
+}
+
+/* Pieces one of whose writes failed keep their old mapping. */
+static void remap_drop_failed(struct remap *rm)
+{
+	struct owfs_staged **p = &rm->list, *st;
+
+	while ((st = *p)) {
+		if (!st->failed) {
+			p = &st->next;
+			continue;
+		}
+		if (st->done)
+			__atomic_store_n(&rm->inode->i_data_err, -EIO,
+					 __ATOMIC_RELAXED);
+		*p = st->next;
+		st->next = NULL;
+		owfs_staged_free(rm->inode->i_fs, st, true);
+	}
+}
+
+static int remap_plan(struct remap *rm)
+{
+	struct owfs_staged *st;
+	int ret = 0;
+
+	for (st = rm->list; st && !ret; st = st->next) {
+		if (st->run.in_place)
+			ret = owfs_extent_edit_convert(&rm->ed, st->off, st->len,
+						       st->run.fsblock);
+		else
+			ret = owfs_extent_edit_map(&rm->ed, st->off, st->len,
+						   st->run.fsblock, 0);
+	}
+	return ret ? ret : owfs_extent_edit_prepare(&rm->ed);
+}
+
+/* As the kernel does it: set-gid without group execution means locking. */
+static void attr_kill_priv(struct owfs_attr *attr)
+{
+	attr->mode &= ~(uint32_t)S_ISUID;
+	if (attr->mode & S_IXGRP)
+		attr->mode &= ~(uint32_t)S_ISGID;
+}
+
+static void remap_attr(struct remap *rm)
+{
+	struct owfs_attr *attr = &rm->inode->i_attr;
+	struct owfs_staged *st;
+
+	for (st = rm->list; st; st = st->next)
+		attr->size = max_u64(attr->size, st->size);
+	if (rm->io->stamp) {
+		owfs_fs_now(rm->inode->i_fs, &attr->mtime);
+		attr->ctime = attr->mtime;
+	}
+	if (rm->io->kill_priv)
+		attr_kill_priv(attr);
+}
+
+static int remap_apply(struct remap *rm, struct owfs_trans *tr)
+{
+	struct owfs_inode *inode = rm->inode;
+	struct owfs_staged *st;
+	int ret = owfs_extent_edit_apply(&rm->ed, tr);
+
+	for (st = rm->list; st && !ret; st = st->next)
+		if (owfs_inode_has_intents(inode))
+			ret = owfs_intent_cut(tr, inode, st->off,
+					      st->off + st->len);
+	if (ret)
+		return ret;
+	remap_attr(rm);
+	return owfs_inode_store(tr, inode, false);
+}
+
+static int remap_trans(struct remap *rm)
+{
+	struct owfs_fs *fs = rm->inode->i_fs;
+	struct owfs_trans tr;
+	int ret = remap_plan(rm);
+
+	if (ret) {
+		owfs_staged_free(fs, rm->list, true);
+		return ret;
+	}
+	owfs_staged_take_resv(rm->list, &rm->resv);
+	owfs_trans_join(fs, &tr, &rm->resv);
+	ret = remap_apply(rm, &tr);
+	if (ret)
+		owfs_trans_abort(&tr, ret, "ioend");
+	ret = owfs_trans_end(&tr);
+	owfs_staged_free(fs, rm->list, false);
+	return ret;
+}
+
+/* The ioend of [rm->first, rm->end) brings bad news: blocks go back. */
+static int remap_fail(struct remap *rm, int err)
+{
+	int ret = owfs_staging_end(rm->inode, rm->first, rm->end, 0, err,
+				   &rm->list);
+
+	remap_drop_failed(rm);
+	return ret;
+}
+
+static int remap_locked(struct remap *rm)
+{
+	struct owfs_inode *inode = rm->inode;
+	int ret = remap_prepare(rm);
+
+	if (ret == 0 || ret == -EAGAIN)
+		return ret;
+	if (ret < 0) {
+		remap_fail(rm, ret);
+		return ret;
+	}
+	ret = owfs_staging_end(inode, rm->first, rm->end,
+			       (uint64_t)rm->io->pos + rm->io->written, 0,
+			       &rm->list);
+	if (ret)
+		return ret;
+	remap_drop_failed(rm);
+	return rm->list ? remap_trans(rm) : 0;
+}
+
+static int remap_range(struct owfs_inode *inode, struct owfs_ioend *io,
+		       owfs_fileoff_t first, owfs_fileoff_t end)
+{
+	struct remap rm = {
+		.inode = inode, .io = io, .first = first, .end = end,
+	};
+	int ret;
+
+	if (io->error)
+		return remap_fail(&rm, io->error);
+	owfs_extent_edit_init(&rm.ed, inode);
+	pthread_rwlock_wrlock(&inode->i_lock);
+	ret = remap_locked(&rm);
+	io->newsize = inode->i_attr.size;
+	pthread_rwlock_unlock(&inode->i_lock);
+	owfs_resv_give(inode->i_fs, &rm.resv);
+	owfs_extent_edit_done(&rm.ed);
+	return ret;
+}
+
+int owfs_ioend(struct owfs_inode *inode, struct owfs_ioend *io)
+{
+	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
+	owfs_fileoff_t end = div_round_up((uint64_t)io->pos + io->written, bs);
+	owfs_fileoff_t first = (uint64_t)io->pos / bs, next;
+	int ret = 0;
+
+	for (; first < end && !ret; first = next) {
+		next = min_u64(first + OWFS_IOEND_BLOCKS, end);
+		ret = remap_range(inode, io, first, next);
+	}
+	return ret;
+}
+
+int owfs_iomap_ioend(struct owfs_inode *inode, loff_t pos, uint64_t written,
+		     int error, uint64_t *newsize)
+{
+	struct owfs_ioend io = { .pos = pos, .written = written, .error = error };
+	int ret;
+
+	if (pos < 0 || written > OWFS_FILE_BYTES_MAX - (uint64_t)pos)
+		return -EFBIG;
+	ret = owfs_ioend(inode, &io);
+	if (ret && ret != -EAGAIN && !error)
+		__atomic_store_n(&inode->i_data_err, ret, __ATOMIC_RELAXED);
+	if (newsize) {
+		pthread_rwlock_rdlock(&inode->i_lock);
+		*newsize = inode->i_attr.size;
+		pthread_rwlock_unlock(&inode->i_lock);
+	}
+	return ret;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Doomed ranges of files.
+ *
+ * Taking away a range with very many extents is recorded, in one small
+ * transaction, as an intent [first, end): from then on every lookup sees a
+ * hole there.  Reclaim takes the extents away in bounded steps, moving the
+ * intent's beginning forward; the last step deletes it.  A new mapping never
+ * enters a doomed range: the ioend or fallocate that brings it frees what lies
+ * below and cuts its own range out of the intent in the same transaction.  So
+ * the doomed bytes never come back, whatever becomes of the size.
+ *
+ * Intents in memory are sorted and never overlap or touch.  They are changed
+ * with i_lock held for writing and read with it held at all.  An inode with
+ * intents has OWFS_INODE_INTENTS set and stands among the orphans.
+ */
+#ifndef OWFS_OBJECT_INTENT_H
+#define OWFS_OBJECT_INTENT_H
+
+#include "object/inode.h"
+
+/* So many intents of one inode make its next changer reclaim some first. */
+#define OWFS_INTENTS_MANY	512u
+
+/* Read those of an inode that has the flag; nobody else has the inode yet. */
+int owfs_intents_load(struct owfs_inode *inode);
+/* From memory only. */
+void owfs_intents_free(struct owfs_inode *inode);
+
+/*
+ * Is @off doomed?  *@until (or NULL): where that changes, UINT64_MAX never.
+ * Caller holds i_lock.
+ */
+bool owfs_intent_covers(const struct owfs_inode *inode, owfs_fileoff_t off,
+			owfs_fileoff_t *until);
+static inline bool owfs_inode_has_intents(const struct owfs_inode *inode)
+{
+	return inode->i_attr.flags & OWFS_INODE_INTENTS;
+}
+/* OWFS_INTENTS_MANY of them?  Caller holds i_lock. */
+bool owfs_intents_are_many(const struct owfs_inode *inode);
+
+/*
+ * Memory for @n more changes and the paths to the items of [first, end) in the
+ * cache: before the transaction.  *@items is how many items may change there.
+ * Caller holds i_lock for writing, as for the two below.
+ */
+int owfs_intent_prepare(struct owfs_inode *inode, owfs_fileoff_t first,
+			owfs_fileoff_t end, unsigned int n,
+			unsigned int *items);
+/*
+ * [first, end) is doomed from now on.  Two places: the intents, the orphan
+ * item; the caller stores the inode, and queues it for reclaim afterwards.
+ */
+int owfs_intent_add(struct owfs_trans *tr, struct owfs_inode *inode,
+		    owfs_fileoff_t first, owfs_fileoff_t end);
+/* [first, end) is not doomed any more.  Places as above. */
+int owfs_intent_cut(struct owfs_trans *tr, struct owfs_inode *inode,
+		    owfs_fileoff_t first, owfs_fileoff_t end);
+
+/* Places of a transaction that adds or cuts intents: extents, inode, intents, orphan. */
+#define OWFS_INTENT_PLACES	4u
+
+/*
+ * One bounded transaction of reclaim; takes i_lock.  1: there may be more;
+ * 0: no intents; -EAGAIN as begin, no lock is held then.
+ */
+int owfs_intent_reclaim_step(struct owfs_inode *inode);
+/* The same for the smallest intent, until there are no longer many. */
+int owfs_intent_make_room(struct owfs_inode *inode);
+
+#endif
