@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Birth, copies and end of nodes, the list of the young ones, and how many of
+ * them a transaction can need.
+ *
+ * The list has room for all births of a change before the change begins, so
+ * that sealing takes no memory: it hands over the list as it is.
+ */
+#include <stdlib.h>
+
+#include "base/util.h"
+#include "tree/btree_impl.h"
+
+#define YOUNG_MIN	64u	/* first size of the list; fewer gone ones stay in it */
+
+/* ------------------------------------------------------ the list of young */
+
+static void set_dirty(struct owfs_btree *bt)
+{
+	__atomic_store_n(&bt->dirty, bt->nyoung - bt->nforgotten,
+			 __ATOMIC_RELAXED);
+}
+
+size_t owfs_btree_dirty(const struct owfs_btree *bt)
+{
+	return __atomic_load_n(&bt->dirty, __ATOMIC_RELAXED);
+}
+
+size_t owfs_btree_drop_forgotten(struct owfs_buf **bufs, size_t n)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < n; i++) {
+		if (bufs[i]->b_forgotten)
+			owfs_buf_put(bufs[i]);
+		else
+			bufs[kept++] = bufs[i];
+	}
+	return kept;
+}
+
+/* Caller holds young_lock. */
+static int grow_young(struct owfs_btree *bt, size_t need)
+{
+	size_t cap = bt->young_cap ? bt->young_cap : YOUNG_MIN;
+	struct owfs_buf **bigger;
+
+	if (bt->nforgotten > YOUNG_MIN && bt->nforgotten > bt->nyoung / 2) {
+		bt->nyoung = owfs_btree_drop_forgotten(bt->young, bt->nyoung);
+		bt->nforgotten = 0;
+	}
+	need += bt->nyoung;
+	if (need <= bt->young_cap)
+		return 0;
+	while (cap < need)
+		cap *= 2;
+	bigger = realloc(bt->young, cap * sizeof(struct owfs_buf *));
+	if (!bigger)
+		return -ENOMEM;
+	bt->young = bigger;
+	bt->young_cap = cap;
+	return 0;
+}
+
+int owfs_btree_young_reserve(struct owfs_btree *bt)
+{
+	int ret;
+
+	pthread_mutex_lock(&bt->young_lock);
+	ret = grow_young(bt, bt->young_reserved + OWFS_BTREE_BIRTHS);
+	if (!ret)
+		bt->young_reserved += OWFS_BTREE_BIRTHS;
+	pthread_mutex_unlock(&bt->young_lock);
+	return ret;
+}
+
+void owfs_btree_young_unreserve(struct owfs_btree *bt)
+{
+	pthread_mutex_lock(&bt->young_lock);
+	bt->young_reserved -= OWFS_BTREE_BIRTHS;
+	pthread_mutex_unlock(&bt->young_lock);
+}
+
+/* ---------------------------------------------------------- birth and end */
+
+/* @ret is a buffer at @addr or why there is none; then the block goes back. */
+static int add_young(struct owfs_btree *bt, const owfs_fsblock_t addr[2],
+		     struct owfs_buf *buf)
+{
+	struct owfs_ptr ptr = {
+		.addr = { addr[0], addr[1] },
+		.birth = bt->open_gen,
+	};
+
+	if (IS_ERR(buf)) {
+		bt->ops->free_block(bt->ctx, &ptr, true);
+		return (int)PTR_ERR(buf);
+	}
+	pthread_mutex_lock(&bt->young_lock);
+	bt->young[bt->nyoung++] = buf;
+	set_dirty(bt);
+	pthread_mutex_unlock(&bt->young_lock);
+	return 0;
+}
+
+int owfs_btree_new_node(struct owfs_btree *bt, unsigned int level,
+			struct owfs_buf **bp)
+{
+	owfs_fsblock_t addr[2] = { OWFS_NOBLOCK, OWFS_NOBLOCK };
+	int ret = bt->ops->alloc_block(bt->ctx, addr);
+
+	if (ret)
+		return ret;
+	*bp = owfs_buf_new(bt->bc, addr, bt->open_gen, &owfs_node_buf_ops,
+			   bt->owner, level);
+	if (!IS_ERR(*bp) && level == 0)
+		owfs_leaf_init((*bp)->b_data, bt->size);
+	return add_young(bt, addr, *bp);
+}
+
+int owfs_btree_clone_node(struct owfs_btree *bt, struct owfs_buf *old,
+			  struct owfs_buf **bp)
+{
+	owfs_fsblock_t addr[2] = { OWFS_NOBLOCK, OWFS_NOBLOCK };
+	int ret = bt->ops->alloc_block(bt->ctx, addr);
+
+	if (ret)
+		return ret;
+	*bp = owfs_buf_clone(old, addr, bt->open_gen);
+	if (!IS_ERR(*bp)) {
+		owfs_node_tidy((*bp)->b_data, bt->size);
+		owfs_btree_take_csums(bt, (*bp)->b_data, old);
+	}
+	return add_young(bt, addr, *bp);
+}
+
+int owfs_btree_free_node(struct owfs_btree *bt, const struct owfs_buf *buf)
+{
+	return bt->ops->free_block(bt->ctx, &buf->b_ptr,
+				   owfs_btree_is_open(bt, buf));
+}
+
+void owfs_btree_forget_node(struct owfs_btree *bt, struct owfs_buf *buf)
+{
+	if (!owfs_btree_is_open(bt, buf))
+		return;
+	pthread_mutex_lock(&bt->young_lock);
+	owfs_buf_forget(buf);
+	bt->nforgotten++;
+	set_dirty(bt);
+	pthread_mutex_unlock(&bt->young_lock);
+}
+
+/*
+ * If @from is final, its checksums are all there.  If it is the sealed
+ * generation's and finish has not come to it yet, then (as its lock is held)
+ * finish cannot end before we are done: children of the generation finished
+ * last still are in the cache, and theirs are the checksums that are known by
+ * now but may not be in @from (B1).
+ */
+void owfs_btree_take_csums(struct owfs_btree *bt, void *node,
+			   const struct owfs_buf *from)
+{
+	const owfs_gen_t final = owfs_btree_final_gen(bt);
+	unsigned int n = owfs_node_nitems(node), i;
+
+	if (owfs_node_level(node) == 0 || from->b_ptr.birth <= final ||
+	    owfs_btree_is_open(bt, from))
+		return;
+	for (i = 0; i < n; i++) {
+		struct owfs_ptr ptr = owfs_branch_ptr(node, i);
+		struct owfs_buf *child;
+
+		if (ptr.birth != final)
+			continue;
+		child = owfs_buf_peek(bt->bc, &ptr);
+		if (!child)
+			continue;	/* from before this mount: known anyway */
+		owfs_branch_set_csum(node, i, child->b_ptr.csum);
+		owfs_buf_put(child);
+	}
+}
+
+void owfs_btree_set_root(struct owfs_btree *bt, struct owfs_buf *buf,
+			 unsigned int level)
+{
+	if (bt->root_buf)
+		owfs_buf_put(bt->root_buf);
+	owfs_buf_get(buf);
+	bt->root_buf = buf;
+	bt->root = (struct owfs_ptr){
+		.addr = { buf->b_ptr.addr[0], buf->b_ptr.addr[1] },
+		.birth = buf->b_ptr.birth,
+	};
+	__atomic_store_n(&bt->level, level, __ATOMIC_RELAXED);
+	bt->root_changed = true;
+}
+
+/* ------------------------------------------------------------- worst case */
+
+/*
+ * Each change of an item copies at most its path and splits at most one node a
+ * level.  Neighbours share: a run meets at most one root, and a branch that
+ * was split has an eighth of its slots free, which is ten or more, so that
+ * splits thin out upwards by far more than the four taken here.  Copies need
+ * not thin out: branches can have been left with one child each.  The height
+ * is counted with one level more, because the tree may grow before, or by, the
+ * change.  Nodes below the root are full of splits before it grows again.
+ */
+unsigned int owfs_btree_worst(const struct owfs_btree *bt,
+			      unsigned int nplaces, unsigned int run)
+{
+	const unsigned int height = owfs_btree_height(bt) + 1;
+	unsigned int copies = run * (height - 1) + 1;
+	unsigned int splits = 0, here = run, level;
+
+	for (level = 0; level < height; level++) {
+		splits += here;
+		here = (unsigned int)min_u64(here, 8 + here / 4);
+	}
+	return nplaces * (copies + splits) + 1 + nplaces * run / 64;
+}
