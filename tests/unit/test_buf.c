@@ -189,6 +189,17 @@ static void test_two_bad_copies_are_an_error(void **state)
 	assert_int_equal(f->repairs, 0);
 }
 
+static unsigned long count_table(struct fixture *f)
+{
+	unsigned long n;
+	long before, after;
+
+	rcu_read_lock();
+	cds_lfht_count_nodes(f->bc->table, &before, &n, &after);
+	rcu_read_unlock();
+	return n;
+}
+
 static void test_failed_read_leaves_nothing_behind(void **state)
 {
 	struct fixture *f = *state;
@@ -197,6 +208,7 @@ static void test_failed_read_leaves_nothing_behind(void **state)
 	emubd_fault(f->e, EMUBD_READ, 1, 1, EIO);
 	assert_int_equal(read_ret(f, &ptr), -EIO);
 	assert_false(cached(f, &ptr));
+	assert_int_equal(count_table(f), 0);
 	assert_int_equal(read_ret(f, &ptr), 0);
 
 	no_memory = true;
