@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The search for broken promises; see search.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "search.h"
+
+#include "base/util.h"
+#include "check.h"
+#include "file/attr.h"
+#include "file/file.h"
+#include "rig.h"
+
+#define HOLDS	3	/* files kept open without a name */
+
+/* The state after operation number i; [0] is how the run began. */
+struct hist {
+	size_t start, end;	/* of the operation, in the log */
+	uint64_t digest;
+	bool promise;
+};
+
+struct run {
+	struct search *s;
+	struct rng rng;
+	struct rig_env env;
+	struct emubd *base, *e;
+	struct owfs_fs *fs;
+	struct model *first, *model;
+	struct op *ops;			/* [i]: operation number i */
+	struct hist *hist;
+	unsigned int n;			/* operations done */
+	unsigned int depth;
+	uint64_t seed;
+	struct owfs_inode *hold[HOLDS];
+};
+
+static char said[4096];			/* what owfs last said, for a failure's report */
+
+static void remember(void *ctx, enum owfs_msg_level level, const char *line)
+{
+	size_t len = strlen(said);
+
+	(void)ctx;
+	(void)level;
+	if (len + strlen(line) + 3 < sizeof(said))
+		snprintf(said + len, sizeof(said) - len, "  %s\n", line);
+}
+
+static const struct owfs_msg quiet = { remember, NULL, OWFS_MSG_WARN };
+
+static int violation(struct run *r, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static int violation(struct run *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	r->s->violations++;
+	fprintf(stderr, "VIOLATION seed=%llu depth=%u run=%llu op=%u: ",
+		(unsigned long long)r->s->seed, r->depth,
+		(unsigned long long)r->seed, r->n);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "\n%s", said);
+	return -1;
+}
+
+/* --------------------------------------------------------- running forward */
+
+static void drop_hold(struct run *r, unsigned int i)
+{
+	if (r->hold[i])
+		owfs_iput(r->hold[i]);
+	r->hold[i] = NULL;
+}
+
+static void drop_holds(struct run *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < HOLDS; i++)
+		drop_hold(r, i);
+}
+
+/*
+ * Keep some files open, so that unlink meets open files, and write to those
+ * that have lost their name: nobody may see it.
+ */
+static void play_with_holds(struct run *r)
+{
+	unsigned int i = (unsigned int)rng_below(&r->rng, HOLDS);
+	struct owfs_attr attr = { .size = rng_below(&r->rng, 100000) };
+	struct op op;
+	int err;
+
+	if (!r->hold[i]) {
+		op_random(&op, r->s->profile, &r->rng);
+		r->hold[i] = rig_lookup(r->fs, op.path, &err);
+		return;
+	}
+	if (S_ISREG(r->hold[i]->i_attr.mode) && !r->hold[i]->i_attr.nlink) {
+		owfs_file_write(r->hold[i], "unseen", 6,
+				(loff_t)rng_below(&r->rng, 50000), false,
+				false);
+		if (rng_below(&r->rng, 2))
+			owfs_setattr(r->hold[i], &attr, OWFS_SET_SIZE);
+	}
+	if (rng_below(&r->rng, 3) == 0)
+		drop_hold(r, i);
+}
+
+/* What a real system does whenever it likes, here when the seed says so. */
+static void play_background(struct run *r)
+{
+	uint64_t steps = rng_below(&r->rng, 4);
+
+	while (steps--) {
+		switch (rng_below(&r->rng, 8)) {
+		case 0:
+			owfs_reclaim_step(r->fs);
+			break;
+		case 1:
+			owfs_bufcache_shrink(r->fs->fs_bc, true);
+			break;
+		case 2:
+			play_with_holds(r);
+			break;
+		default:
+			owfs_commit_step(r->fs, rng_below(&r->rng, 4) == 0);
+		}
+	}
+}
+
+static int remount(struct run *r)
+{
+	int ret;
+
+	drop_holds(r);
+	ret = owfs_unmount(r->fs);
+	r->fs = NULL;
+	if (ret)
+		return ret;
+	return rig_mount(&r->fs, r->e, &r->env, 0, &quiet);
+}
+
+static int one_op(struct run *r)
+{
+	struct op *op = &r->ops[r->n + 1];
+	struct hist *h = &r->hist[r->n + 1];
+	struct model *before;
+	char text[400];
+	int want, got;
+
+	op_random(op, r->s->profile, &r->rng);
+	h->start = emubd_log_len(r->e);
+	before = model_clone(r->model);
+	want = model_apply(r->model, op);
+	got = op->kind == OP_REMOUNT ? remount(r) : rig_apply(r->fs, op);
+	if (got == -ENOSPC && want == 0) {
+		r->s->enospc++;
+		model_free(r->model);
+		r->model = before;
+		before = NULL;
+		op->kind = OP_SYNC;	/* when replayed: nothing */
+		want = got;
+	} else {
+		h->promise = op_is_promise(op) && got == 0;
+	}
+	model_free(before);
+	r->n++;
+	r->s->ops++;
+	h->end = emubd_log_len(r->e);
+	h->digest = model_digest(r->model, NULL);
+	if (got == want)
+		return 0;
+	op_to_text(op, text, sizeof(text));
+	return violation(r, "%s: answered %d, should be %d", text, got, want);
+}
+
+/* The live filesystem must look like the model at any time. */
+static int compare_live(struct run *r)
+{
+	int err;
+	uint64_t d = rig_digest(r->fs, NULL, &err);
+
+	if (!err && d == r->hist[r->n].digest)
+		return 0;
+	fprintf(stderr, "--- model\n");
+	model_digest(r->model, stderr);
+	fprintf(stderr, "--- owfs\n");
+	rig_digest(r->fs, stderr, &err);
+	return violation(r, "the mounted filesystem differs: error=%d", err);
+}
+
+static int run_forward(struct run *r)
+{
+	unsigned int i;
+	int ret;
+
+	ret = rig_mount(&r->fs, r->e, &r->env, 0, &quiet);
+	if (ret)
+		return violation(r, "mount: %s", strerror(-ret));
+	for (i = 0; i < r->s->nops; i++) {
+		play_background(r);
+		if (!r->fs)
+			return violation(r, "remount failed");
+		if (one_op(r))
+			return -1;
+		if (rng_below(&r->rng, 16) == 0 && compare_live(r))
+			return -1;
+	}
+	play_background(r);
+	return compare_live(r);
+}
+
+/* ---------------------------------------------------------------- judging */
+
+static int find_state(const struct run *r, uint64_t digest, unsigned int lo,
+		      unsigned int hi)
+{
+	unsigned int k;
+
+	for (k = hi + 1; k-- > lo;)
+		if (r->hist[k].digest == digest)
+			return (int)k;
+	return -1;
+}
+
+static void bounds(const struct run *r, size_t cut, unsigned int *lo,
+		   unsigned int *hi)
+{
+	unsigned int k;
+
+	*lo = 0;
+	*hi = 0;
+	for (k = 1; k <= r->n; k++) {
+		if (r->hist[k].start <= cut)
+			*hi = k;
+		if (r->hist[k].end <= cut && r->hist[k].promise)
+			*lo = k;
+	}
+}
+
+static void dump_state(struct run *r, struct emubd *e, unsigned int lo,
+		       unsigned int hi)
+{
+	struct owfs_fs *fs;
+	struct model *m;
+	char text[400];
+	unsigned int k;
+	int err;
+
+	for (k = lo > 3 ? lo - 3 : 1; k <= hi; k++) {
+		op_to_text(&r->ops[k], text, sizeof(text));
+		fprintf(stderr, "  op %u log=%zu..%zu%s %s\n", k,
+			r->hist[k].start, r->hist[k].end,
+			r->hist[k].promise ? " promise" : "", text);
+	}
+	if (rig_mount(&fs, e, &r->env, RIG_READONLY, NULL))
+		return;
+	fprintf(stderr, "--- owfs\n");
+	rig_digest(fs, stderr, &err);
+	owfs_mount_abandon(fs);
+	fprintf(stderr, "--- model after op %u\n", lo);
+	m = model_clone(r->first);
+	for (k = 1; k <= lo; k++)
+		model_apply(m, &r->ops[k]);
+	model_digest(m, stderr);
+	model_free(m);
+}
+
+static int check_state(struct emubd *e, bool previous)
+{
+	struct owfs_check_param p = {
+		.commits = previous ? OWFS_CHECK_PREVIOUS : OWFS_CHECK_CURRENT,
+		.msg = &quiet,
+	};
+	struct owfs_check_report rep;
+	int ret = owfs_check(emubd_blkdev(e), &p, &rep);
+
+	return ret ? ret : (int)rep.problems;
+}
+
+/* Mount, walk, compare, check.  The number of the operation, or -1. */
+static int judge_commit(struct run *r, struct emubd *e, unsigned int flags,
+			unsigned int lo, unsigned int hi, const char *what)
+{
+	struct owfs_fs *fs;
+	uint64_t d;
+	int ret, k;
+
+	said[0] = 0;
+	ret = rig_mount(&fs, e, &r->env, flags, &quiet);
+	if (ret)
+		return violation(r, "%s: mount: %s", what, strerror(-ret));
+	d = rig_digest(fs, NULL, &ret);
+	owfs_mount_abandon(fs);
+	if (ret) {
+		dump_state(r, e, lo, hi);
+		return violation(r, "%s: reading: %s", what, strerror(-ret));
+	}
+	k = find_state(r, d, lo, hi);
+	if (k < 0) {
+		dump_state(r, e, lo, hi);
+		return violation(r, "%s: no prefix from %u to %u looks like this",
+				 what, lo, hi);
+	}
+	ret = check_state(e, flags & RIG_FALLBACK);
+	if (ret)
+		return violation(r, "%s: the check found %d", what, ret);
+	return k;
+}
+
+static bool has_fallback(struct emubd *e)
+{
+	struct owfs_super sb;
+	struct owfs_slots slots;
+
+	return !owfs_super_read(emubd_blkdev(e), &sb, &slots, NULL) &&
+	       sb.root[1].gen != 0;
+}
+
+static int search_from(struct search *s, struct emubd *base,
+		       struct model *model, unsigned int depth, uint64_t seed);
+
+static int go_on(struct run *r, struct emubd *e, int k, uint64_t seed)
+{
+	struct model *m = model_clone(r->first);
+	int i, ret;
+
+	for (i = 1; i <= k; i++)
+		model_apply(m, &r->ops[i]);
+	r->s->nested++;
+	ret = search_from(r->s, e, m, r->depth + 1, seed);
+	model_free(m);
+	return ret;
+}
+
+/*
+ * Fall back one commit and go on from there.  What the older commit shows may
+ * be from before this run; then only the check speaks.
+ */
+static int judge_fallback(struct run *r, struct emubd *e, unsigned int hi,
+			  const char *what)
+{
+	struct emubd *old = emubd_fork(e);
+	int k;
+
+	if (r->depth > 1) {
+		k = check_state(old, true);
+		if (k)
+			violation(r, "%s: the check of the older commit found %d",
+				  what, k);
+		k = k ? -1 : 0;
+	} else {
+		k = judge_commit(r, old, RIG_FALLBACK, 0, hi, what);
+	}
+	emubd_destroy(old);
+	return k;
+}
+
+static int judge(struct run *r, size_t cut, enum emubd_crash_mode mode,
+		 uint64_t seed)
+{
+	struct emubd *e = emubd_crash(r->base, r->e, cut, mode, seed);
+	unsigned int lo, hi;
+	char what[100];
+	int k;
+
+	bounds(r, cut, &lo, &hi);
+	snprintf(what, sizeof(what), "cut=%zu mode=%d state=%llu", cut, mode,
+		 (unsigned long long)seed);
+	k = judge_commit(r, e, 0, lo, hi, what);
+	r->s->states++;
+	if (k >= 0 && has_fallback(e) && judge_fallback(r, e, hi, what) < 0)
+		k = -1;
+	if (k >= 0 && r->depth < r->s->depth && r->s->nest_every &&
+	    rng_below(&r->rng, r->s->nest_every) == 0 &&
+	    go_on(r, e, k, rng_next(&r->rng)))
+		k = -1;
+	emubd_destroy(e);
+	return k < 0 ? -1 : 0;
+}
+
+static int judge_cut(struct run *r, size_t cut)
+{
+	unsigned int i;
+
+	r->s->cuts++;
+	if (judge(r, cut, EMUBD_CRASH_PREFIX, 0))
+		return -1;
+	for (i = 0; i < r->s->seeded; i++)
+		if (judge(r, cut, EMUBD_CRASH_SEEDED, rng_next(&r->rng)))
+			return -1;
+	return 0;
+}
+
+static int run_cuts(struct run *r)
+{
+	size_t cut, len = emubd_log_len(r->e);
+	unsigned int every = r->s->cut_every ? r->s->cut_every : 1;
+
+	/* deeper down a sample is enough: there are many runs */
+	if (r->depth > 1)
+		every = (unsigned int)max_u64(every, len / 4 + 1);
+	for (cut = rng_below(&r->rng, every); cut <= len;
+	     cut += 1 + rng_below(&r->rng, 2 * every - 1))
+		if (judge_cut(r, cut))
+			return -1;
+	return 0;
+}
+
+/* -------------------------------------------------------------------- runs */
+
+static int search_from(struct search *s, struct emubd *base,
+		       struct model *model, unsigned int depth, uint64_t seed)
+{
+	struct run r = { .s = s, .depth = depth, .seed = seed,
+			 .rng = { seed }, .base = base };
+	int ret;
+
+	rig_env_init(&r.env, seed);
+	r.first = model;
+	r.model = model_clone(model);
+	r.ops = calloc(s->nops + 1, sizeof(*r.ops));
+	r.hist = calloc(s->nops + 1, sizeof(*r.hist));
+	r.hist[0].digest = model_digest(model, NULL);
+	r.e = emubd_fork(base);
+	emubd_record(r.e, true);
+
+	ret = run_forward(&r);
+	drop_holds(&r);
+	if (r.fs)
+		owfs_mount_abandon(r.fs);
+	if (!ret)
+		ret = run_cuts(&r);
+
+	emubd_destroy(r.e);
+	model_free(r.model);
+	free(r.ops);
+	free(r.hist);
+	return ret;
+}
+
+int search_run(struct search *s)
+{
+	struct rig_env env;
+	struct model *m = model_new();
+	struct emubd *base;
+	int ret = -1;
+
+	rig_env_init(&env, s->seed);
+	base = rig_mkfs(&env, s->bytes ? s->bytes : 16 << 20,
+			s->blocksize, s->copies);
+	if (base)
+		ret = search_from(s, base, m, 1, s->seed);
+	emubd_destroy(base);
+	model_free(m);
+	return ret;
+}

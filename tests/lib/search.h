@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Looking for a crash that breaks a promise: run operations on a recorded
+ * device with the steps of commit, reclaim and eviction in between, cut the
+ * power everywhere, mount what is left, and ask the model.
+ *
+ * A state after a cut is right if it mounts without repair, shows exactly the
+ * state after some prefix of the operations that is not older than the last
+ * promise (P2), passes the full check, and if the commit before shows some
+ * prefix, too (P4).  From a sample of the states the run goes on: operate,
+ * commit, crash again.
+ */
+#ifndef OWFS_TESTS_SEARCH_H
+#define OWFS_TESTS_SEARCH_H
+
+#include "model.h"
+
+struct search {
+	uint64_t seed;
+	const struct op_profile *profile;
+	unsigned int nops;		/* of a run */
+	uint64_t bytes;			/* of the device; 0: 16 MiB */
+	uint32_t blocksize;		/* 0: 4096 */
+	unsigned int copies;		/* 0: 1 */
+	unsigned int depth;		/* crashes on top of each other, 1 to 3 */
+	unsigned int cut_every;		/* look at one of so many cuts; 0: all */
+	unsigned int seeded;		/* seeded states a cut, besides the prefix */
+	unsigned int nest_every;	/* go on from one of so many states */
+	bool verbose;
+
+	/* what came of it */
+	uint64_t states, nested, ops, enospc, cuts;
+	uint64_t violations;
+};
+
+/* 0, or -1 after the first violation, which has been described on stderr. */
+int search_run(struct search *s);
+
+#endif

@@ -1,0 +1,33 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Without root: plain fuse over an image file of one's own; after fusermount3
+# -u everything is there.
+. "${top_srcdir:?}/tests/lib/testlib.sh"
+t_require_fuse
+t_require_root
+t_require_cmd setpriv fusermount3
+
+user=65534
+chmod 755 "$T"
+mkdir "$T/home"
+chown $user:$user "$T/home"
+as()
+{
+	setpriv --reuid=$user --regid=$user --clear-groups "$@"
+}
+as test -x "$OWFS_FUSE" || t_skip "the build is in a place others may not enter"
+as test -w /dev/fuse || t_skip "others may not open /dev/fuse"
+
+as "$MKFS" -q "$T/home/img" 64M
+as mkdir "$T/home/mnt"
+as "$OWFS_FUSE" "$T/home/img" "$T/home/mnt"
+as sh -c "echo mine > '$T/home/mnt/file'"
+as fusermount3 -u "$T/home/mnt"
+t_wait_until t_no_server || t_fail "the server lives on"
+as "$OWFS_FUSE" "$T/home/img" "$T/home/mnt"
+t_same "after remount" "$(as cat "$T/home/mnt/file")" mine
+as fusermount3 -u "$T/home/mnt"
+t_wait_until t_no_server || t_fail "the server lives on"
+DEV=$T/home/img t_fsck
+t_ok "an ordinary user keeps his files"

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Transactions and the commit machine over an emulated device, with items of
+ * no meaning: what is durable when, what a crash leaves, what failures do.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "emubd.h"
+#include "trans/trans.h"
+
+#define BYTES	(16u << 20)
+
+static char said[2000];
+
+static void remember(void *ctx, enum owfs_msg_level level, const char *line)
+{
+	(void)ctx;
+	(void)level;
+	snprintf(said, sizeof(said), "%s", line);
+}
+
+static const struct owfs_msg msg = { remember, NULL, OWFS_MSG_WARN };
+
+static int put(struct owfs_fs *fs, uint64_t n, uint64_t value)
+{
+	struct owfs_key key = owfs_key(100, OWFS_ITEM_EXTENT, n);
+	struct owfs_trans tr;
+	int ret = owfs_trans_begin(fs, &tr, 1, 1, OWFS_RESV_NORMAL);
+
+	if (ret)
+		return ret;
+	ret = owfs_btree_update(fs->fs_bt, &key, &value, sizeof(value));
+	if (ret == -ENOENT)
+		ret = owfs_btree_insert(fs->fs_bt, &key, &value, sizeof(value));
+	if (ret)
+		owfs_trans_abort(&tr, ret, "put");
+	return owfs_trans_end(&tr);
+}
+
+static uint64_t get(struct owfs_fs *fs, uint64_t n)
+{
+	struct owfs_key key = owfs_key(100, OWFS_ITEM_EXTENT, n);
+	uint64_t value = 0;
+
+	return owfs_btree_lookup(fs->fs_bt, &key, &value, sizeof(value)) < 0
+		? 0 : value;
+}
+
+static struct emubd *format(unsigned int copies)
+{
+	struct emubd *e = emubd_create(BYTES);
+	struct owfs_fs_param p = { .bd = emubd_blkdev(e), .msg = &msg };
+	struct owfs_super sb = {
+		.blocksize = 4096, .nblocks = BYTES / 4096,
+		.meta_copies = copies, .csum_seed = 3, .hash_seed = 4,
+		.reserve_blocks = 384,
+	};
+	struct owfs_fs *fs;
+
+	assert_int_equal(owfs_fs_open_fresh(&fs, &p, &sb), 0);
+	assert_int_equal(put(fs, 0, 1), 0);
+	assert_int_equal(owfs_fs_format_commit(fs), 0);
+	owfs_fs_close(fs);
+	return e;
+}
+
+static struct owfs_fs *open_fs(struct emubd *e, bool fallback)
+{
+	struct owfs_fs_param p = {
+		.bd = emubd_blkdev(e), .msg = &msg, .fallback = fallback,
+	};
+	struct owfs_fs *fs;
+
+	assert_int_equal(owfs_fs_open(&fs, &p), 0);
+	return fs;
+}
+
+static void test_commit_is_there_after_a_crash_and_nothing_else(void **state)
+{
+	struct emubd *e = format(1);
+	struct owfs_fs *fs = open_fs(e, false);
+
+	(void)state;
+	assert_int_equal(put(fs, 5, 50), 0);
+	assert_int_equal(owfs_commit_all(fs), 0);
+	assert_int_equal(put(fs, 6, 60), 0);
+	owfs_fs_close(fs);
+
+	fs = open_fs(e, false);
+	assert_int_equal(get(fs, 0), 1);
+	assert_int_equal(get(fs, 5), 50);
+	assert_int_equal(get(fs, 6), 0);
+	owfs_fs_close(fs);
+	emubd_destroy(e);
+}
+
+static void test_commit_before_the_last_is_intact(void **state)
+{
+	struct emubd *e = format(2);
+	struct owfs_fs *fs = open_fs(e, false);
+	uint64_t round, i;
+
+	(void)state;
+	for (round = 1; round <= 30; round++) {
+		struct emubd *copy;
+		struct owfs_fs *old;
+
+		for (i = 1; i < 300; i++)
+			assert_int_equal(put(fs, i, round * 1000 + i), 0);
+		assert_int_equal(owfs_commit_all(fs), 0);
+		if (round == 1)
+			continue;
+		copy = emubd_fork(e);
+		old = open_fs(copy, true);
+		for (i = 1; i < 300; i++)
+			assert_int_equal(get(old, i), (round - 1) * 1000 + i);
+		owfs_fs_close(old);
+		emubd_destroy(copy);
+	}
+	owfs_fs_close(fs);
+	emubd_destroy(e);
+}
+
+static void test_operations_go_on_between_any_two_steps(void **state)
+{
+	struct emubd *e = format(1);
+	struct owfs_fs *fs = open_fs(e, false);
+	uint64_t n = 1, sealed;
+
+	(void)state;
+	assert_int_equal(put(fs, n++, 7), 0);
+	sealed = n;
+	while (owfs_commit_step(fs, sealed == n) > 0)
+		assert_int_equal(put(fs, n++, 7), 0);
+	owfs_fs_close(fs);
+
+	fs = open_fs(e, false);
+	assert_true(n > 6);
+	assert_int_equal(get(fs, 1), 7);
+	assert_int_equal(get(fs, sealed), 0);
+	owfs_fs_close(fs);
+	emubd_destroy(e);
+}
+
+static void test_looking_writes_nothing(void **state)
+{
+	struct emubd *e = format(1);
+	uint64_t writes = emubd_count(e, EMUBD_WRITE);
+	struct owfs_fs *fs = open_fs(e, false);
+
+	(void)state;
+	assert_int_equal(get(fs, 0), 1);
+	assert_int_equal(owfs_commit_all(fs), 0);
+	assert_int_equal(owfs_fs_sync_and_clean(fs), 0);
+	owfs_fs_close(fs);
+	assert_int_equal(emubd_count(e, EMUBD_WRITE), writes);
+	emubd_destroy(e);
+}
+
+static void test_generation_numbers_are_never_used_twice(void **state)
+{
+	struct emubd *e = format(1);
+	owfs_gen_t last = 0;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 40; i++) {
+		struct owfs_fs *fs = open_fs(e, false);
+		owfs_gen_t open = owfs_open_gen(fs);
+
+		assert_true(open > last);
+		assert_int_equal(put(fs, 1, i), 0);
+		if (i % 3 == 0)
+			assert_int_equal(owfs_commit_all(fs), 0);
+		else if (i % 3 == 1)
+			while (strcmp(owfs_commit_next_step(fs), "super"))
+				assert_int_equal(owfs_commit_step(fs, true), 1);
+		/* all numbers that may stand on a node now are below this */
+		last = owfs_open_gen(fs) - (i % 3 == 2 ? 0 : 1);
+		if (i % 5 == 0)
+			assert_int_equal(owfs_fs_sync_and_clean(fs), 0);
+		owfs_fs_close(fs);
+	}
+	emubd_destroy(e);
+}
+
+static void test_inode_numbers_are_never_used_twice(void **state)
+{
+	struct emubd *e = format(1);
+	owfs_ino_t last = OWFS_INO_FIRST - 1, ino;
+	int i, j;
+
+	(void)state;
+	for (i = 0; i < 12; i++) {
+		struct owfs_fs *fs = open_fs(e, false);
+
+		for (j = 0; j < 1000; j++) {
+			assert_int_equal(owfs_trans_new_ino(fs, &ino), 0);
+			assert_true(ino > last);
+			last = ino;
+		}
+		if (i % 3 == 0)
+			assert_int_equal(put(fs, 1, i), 0);
+		if (i % 4 == 0)
+			assert_int_equal(owfs_fs_sync_and_clean(fs), 0);
+		owfs_fs_close(fs);
+	}
+	emubd_destroy(e);
+}
+
+static void test_clean_unmount_leaves_four_equal_slots(void **state)
+{
+	struct emubd *e = format(1);
+	struct owfs_fs *fs = open_fs(e, false);
+	struct owfs_super sb;
+	struct owfs_slots s;
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(put(fs, 1, 1), 0);
+	assert_int_equal(owfs_fs_sync_and_clean(fs), 0);
+	owfs_fs_close(fs);
+	assert_int_equal(owfs_super_read(emubd_blkdev(e), &sb, &s, &msg), 0);
+	assert_int_equal(s.bad, 0);
+	assert_true(sb.state & OWFS_STATE_CLEAN);
+	for (i = 0; i < OWFS_SUPER_SLOTS; i++)
+		assert_int_equal(s.slot[i].seq, sb.seq);
+	emubd_destroy(e);
+}
+
+/* The nth write or flush of a commit fails: before or after, never between. */
+static void fail_nth(enum emubd_kind kind, uint64_t nth, bool *failed)
+{
+	struct emubd *e = format(1);
+	struct owfs_fs *fs = open_fs(e, false);
+	uint64_t seen;
+
+	assert_int_equal(put(fs, 1, 10), 0);
+	assert_int_equal(owfs_commit_all(fs), 0);
+	assert_int_equal(put(fs, 1, 20), 0);
+	emubd_fault(e, kind, nth, 1, EIO);
+	*failed = owfs_commit_all(fs) != 0;
+	if (*failed) {
+		assert_int_equal(put(fs, 1, 30), -EROFS);
+		assert_int_equal(owfs_commit_all(fs), -EIO);
+		assert_int_equal(get(fs, 1), 20);
+	}
+	emubd_fault(e, kind, 1, 0, 0);
+	owfs_fs_sync_and_clean(fs);
+	owfs_fs_close(fs);
+
+	fs = open_fs(e, false);
+	seen = get(fs, 1);
+	assert_true(*failed ? seen == 10 || seen == 20 : seen == 20);
+	assert_int_equal(!!(fs->fs_super.state & OWFS_STATE_ERROR), *failed);
+	owfs_fs_close(fs);
+	emubd_destroy(e);
+}
+
+static void test_commit_failure_is_reported_and_changes_nothing(void **state)
+{
+	bool failed;
+	uint64_t n;
+	int failures = 0;
+
+	(void)state;
+	for (n = 1; n < 8; n++) {
+		fail_nth(EMUBD_WRITE, n, &failed);
+		failures += failed;
+	}
+	assert_true(failures >= 2);
+	fail_nth(EMUBD_FLUSH, 1, &failed);
+	assert_true(failed);
+	fail_nth(EMUBD_FLUSH, 2, &failed);
+	assert_true(failed);
+}
+
+static void test_superblock_slot_that_fails_is_passed_over(void **state)
+{
+	struct emubd *e = format(1);
+	struct owfs_fs *fs = open_fs(e, false);
+	unsigned int due;
+
+	(void)state;
+	assert_int_equal(put(fs, 1, 10), 0);
+	assert_int_equal(owfs_commit_all(fs), 0);
+	assert_int_equal(put(fs, 1, 20), 0);
+	due = owfs_slots_next(&fs->fs_slots);
+	emubd_fault_range(e, EMUBD_WRITE, owfs_geo_super_pos(BYTES, due), 512,
+			  EIO);
+	assert_int_equal(owfs_commit_all(fs), 0);
+	owfs_fs_close(fs);
+	fs = open_fs(e, false);
+	assert_int_equal(get(fs, 1), 20);
+	owfs_fs_close(fs);
+	emubd_destroy(e);
+}
+
+static void test_pinned_blocks_come_back_without_new_work(void **state)
+{
+	struct emubd *e = format(1);
+	struct owfs_fs *fs = open_fs(e, false);
+	struct owfs_alloc_stat st, st0;
+	uint64_t round;
+
+	(void)state;
+	owfs_alloc_stat(fs->fs_al, &st0);
+	for (round = 0; round < 3000; round++) {
+		struct owfs_retry retry = { 0 };
+		int ret;
+
+		do {
+			ret = put(fs, 1, round);
+		} while (owfs_trans_retry(fs, &ret, &retry));
+		assert_int_equal(ret, 0);
+		if (round % 2)
+			while (owfs_commit_step(fs, true) > 0)
+				;
+	}
+	owfs_alloc_stat(fs->fs_al, &st);
+	assert_int_equal(st.used, st0.used);
+	assert_int_equal(st.reserved, 0);
+	owfs_fs_close(fs);
+	emubd_destroy(e);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_commit_is_there_after_a_crash_and_nothing_else),
+		cmocka_unit_test(test_commit_before_the_last_is_intact),
+		cmocka_unit_test(test_operations_go_on_between_any_two_steps),
+		cmocka_unit_test(test_looking_writes_nothing),
+		cmocka_unit_test(test_generation_numbers_are_never_used_twice),
+		cmocka_unit_test(test_inode_numbers_are_never_used_twice),
+		cmocka_unit_test(test_clean_unmount_leaves_four_equal_slots),
+		cmocka_unit_test(test_commit_failure_is_reported_and_changes_nothing),
+		cmocka_unit_test(test_superblock_slot_that_fails_is_passed_over),
+		cmocka_unit_test(test_pinned_blocks_come_back_without_new_work),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
