@@ -553,12 +553,13 @@ int owfs_bufcache_create(struct owfs_bufcache **bcp, struct owfs_blkdev *bd,
 	bc = calloc(1, sizeof(*bc));
 	if (!bc)
 		return -ENOMEM;
+	bc->arena = owfs_buf_arena_create(blocksize);
+	if (!bc->arena)
+		goto out_free;
 	/* a fixed number of buckets: no thread that resizes, no surprise */
 	bc->table = cds_lfht_new(buckets, buckets, buckets, 0, NULL);
-	if (!bc->table) {
-		free(bc);
-		return -ENOMEM;
-	}
+	if (!bc->table)
+		goto out_arena;
 	pthread_mutex_init(&bc->lock, NULL);
 	pthread_mutex_init(&bc->pool_lock, NULL);
 	pthread_cond_init(&bc->read_done, NULL);
@@ -571,19 +572,27 @@ int owfs_bufcache_create(struct owfs_bufcache **bcp, struct owfs_blkdev *bd,
 	bc->msg = msg;
 	*bcp = bc;
 	return 0;
+
+out_arena:
+	owfs_buf_arena_close(bc->arena);
+out_free:
+	free(bc);
+	return -ENOMEM;
 }
 
 /* Nobody else uses the cache any more, so nothing waits for a grace period. */
 void owfs_bufcache_destroy(struct owfs_bufcache *bc)
 {
 	struct cds_lfht_iter iter;
-	struct owfs_buf *buf;
+	struct cds_lfht_node *node;
 	int ret;
 
 	if (!bc)
 		return;
 	rcu_read_lock();
-	cds_lfht_for_each_entry(bc->table, &iter, buf, b_hash) {
+	cds_lfht_for_each(bc->table, &iter, node) {
+		struct owfs_buf *buf = buf_of_node(node);
+
 		assert(__atomic_load_n(&buf->b_ref, __ATOMIC_ACQUIRE) == 0);
 		cds_lfht_del(bc->table, &buf->b_hash);
 		owfs_buf_free(buf);
@@ -593,6 +602,7 @@ void owfs_bufcache_destroy(struct owfs_bufcache *bc)
 	assert(ret == 0);
 	(void)ret;
 	owfs_buf_pool_drain(bc);
+	owfs_buf_arena_close(bc->arena);
 	pthread_cond_destroy(&bc->read_done);
 	pthread_mutex_destroy(&bc->pool_lock);
 	pthread_mutex_destroy(&bc->lock);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What buf.c, buf_pool.c and buf_write.c share; nobody else includes it.
+ * What the buf_*.c share; nobody else includes it.
  *
  * Life of a buffer.  b_ref counts references; the bit REF_GONE in it says that
  * the buffer has left the table for good.  References are taken from the table
@@ -27,6 +27,17 @@ enum {
 	BUF_CLEAN,
 };
 
+struct owfs_buf_slab;
+
+/* Memory of one cache's blocks; outlives the cache until the last is freed. */
+struct owfs_buf_arena {
+	pthread_mutex_t lock;		/* innermost */
+	size_t blocksize;
+	size_t users;			/* blocks given out, and the cache */
+	size_t nslabs;
+	struct owfs_buf_slab *partial;	/* those that have a free block */
+};
+
 struct owfs_bufcache {
 	struct owfs_blkdev *bd;
 	const struct owfs_msg *msg;
@@ -44,11 +55,19 @@ struct owfs_bufcache {
 	size_t nclean;			/* in the ring; atomic, changed under lock */
 	size_t max_clean;
 
-	pthread_mutex_t pool_lock;	/* below lock */
+	struct owfs_buf_arena *arena;
+	pthread_mutex_t pool_lock;	/* never taken together with lock */
 	struct owfs_buf *pool;		/* linked by b_next; at least reserved */
 	size_t npool;
 	size_t reserved;
 };
+
+/* buf_slab.c */
+struct owfs_buf_arena *owfs_buf_arena_create(size_t blocksize);
+void owfs_buf_arena_close(struct owfs_buf_arena *ar);
+unsigned char *owfs_buf_arena_alloc(struct owfs_buf_arena *ar,
+				    struct owfs_buf_slab **slabp);
+void owfs_buf_arena_free(struct owfs_buf_slab *slab, unsigned char *mem);
 
 /* buf_pool.c */
 struct owfs_buf *owfs_buf_alloc(struct owfs_bufcache *bc);	/* NULL: no memory */

@@ -12,18 +12,25 @@
 /* Kept beyond what is reserved, so that transactions do not allocate each time. */
 #define POOL_SLACK_BYTES	(1u << 20)
 
+/* A buffer and what it takes to free it when its cache is gone. */
+struct buf_box {
+	struct owfs_buf buf;
+	struct owfs_buf_slab *slab;
+};
+
 struct owfs_buf *owfs_buf_alloc(struct owfs_bufcache *bc)
 {
-	struct owfs_buf *buf = calloc(1, sizeof(*buf));
-	void *data;
+	struct buf_box *box = calloc(1, sizeof(*box));
+	struct owfs_buf *buf;
 
-	if (!buf)
+	if (!box)
 		return NULL;
-	if (posix_memalign(&data, OWFS_IO_ALIGN, bc->blocksize)) {
-		free(buf);
+	buf = &box->buf;
+	buf->b_data = owfs_buf_arena_alloc(bc->arena, &box->slab);
+	if (!buf->b_data) {
+		free(box);
 		return NULL;
 	}
-	buf->b_data = data;
 	buf->b_cache = bc;
 	cds_lfht_node_init(&buf->b_hash);
 	pthread_rwlock_init(&buf->b_lock, NULL);
@@ -32,9 +39,11 @@ struct owfs_buf *owfs_buf_alloc(struct owfs_bufcache *bc)
 
 void owfs_buf_free(struct owfs_buf *buf)
 {
+	struct buf_box *box = container_of(buf, struct buf_box, buf);
+
 	pthread_rwlock_destroy(&buf->b_lock);
-	free(buf->b_data);
-	free(buf);
+	owfs_buf_arena_free(box->slab, buf->b_data);
+	free(box);
 }
 
 static void free_callback(struct rcu_head *head)

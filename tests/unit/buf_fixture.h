@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the tests of the buffer cache share: a cache on a RAM device, and blocks
- * made without it.  buf_pool.c is compiled in here, over an allocator that can
- * fail; the rest comes from the library.
+ * made without it.  buf_pool.c and buf_slab.c are compiled in here, over an
+ * allocator that can fail; the rest comes from the library.
  */
 #ifndef OWFS_TESTS_BUF_FIXTURE_H
 #define OWFS_TESTS_BUF_FIXTURE_H
@@ -34,6 +34,7 @@ static inline int poor_memalign(void **mem, size_t align, size_t size)
 #define calloc poor_calloc
 #define posix_memalign poor_memalign
 #include "io/buf_pool.c"
+#include "io/buf_slab.c"
 #undef calloc
 #undef posix_memalign
 

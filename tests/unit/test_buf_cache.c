@@ -153,6 +153,59 @@ static void test_used_buffers_outlive_a_scan(void **state)
 	assert_int_equal(emubd_count(f->e, EMUBD_READ), 505);
 }
 
+struct settle {
+	struct rcu_head head;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+};
+
+static void settled(struct rcu_head *head)
+{
+	struct settle *s = container_of(head, struct settle, head);
+
+	owfs_rcu_consume(s);
+	pthread_mutex_lock(&s->lock);
+	s->done = true;
+	pthread_cond_signal(&s->cond);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Wait until what call_rcu got before has run (rcu_barrier() upsets TSan). */
+static void settle(void)
+{
+	static struct settle s = {
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.cond = PTHREAD_COND_INITIALIZER,
+	};
+
+	s.done = false;
+	owfs_rcu_publish(&s);
+	call_rcu(&s.head, settled);
+	pthread_mutex_lock(&s.lock);
+	while (!s.done)
+		pthread_cond_wait(&s.cond, &s.lock);
+	pthread_mutex_unlock(&s.lock);
+}
+
+/* Memory follows what is cached, and a slab of it goes back when it is free. */
+static void test_memory_of_the_evicted_is_used_again(void **state)
+{
+	struct fixture *f = *state;
+	struct owfs_buf *bufs[MANY];
+
+	open_cache(f, 4 * BS);
+	for (int round = 0; round < 5; round++) {
+		make_many(f, bufs, MANY, 10, 0);
+		assert_int_equal(f->bc->arena->nslabs, div_round_up(MANY, 64));
+		for (size_t i = 0; i < MANY; i++)
+			owfs_buf_forget(bufs[i]);
+		put_many(bufs, MANY);
+		settle();
+		assert_int_equal(f->bc->arena->nslabs, 1);
+	}
+}
+
 static void test_eviction_respects_references(void **state)
 {
 	struct fixture *f = *state;
@@ -508,6 +561,7 @@ int main(void)
 		buf_test(test_failed_write_is_reported),
 		buf_test(test_clean_buffers_stay_within_the_limit),
 		buf_test(test_used_buffers_outlive_a_scan),
+		buf_test(test_memory_of_the_evicted_is_used_again),
 		buf_test(test_eviction_respects_references),
 		buf_test(test_young_buffers_are_never_evicted),
 		buf_test(test_reserved_buffers_need_no_memory),
