@@ -37,18 +37,9 @@
 
 #include "base/msg.h"
 #include "io/blkdev.h"
-#include "space/geo.h"
+#include "space/freemap.h"
 
 struct owfs_alloc;
-
-/* Root of the space map as a superblock names it. */
-struct owfs_map_root {
-	owfs_gen_t gen;		/* that wrote the root node; 0: no map at all yet */
-	uint64_t csum;
-	unsigned int slot;
-	uint64_t free_blocks;	/* not used by that commit */
-	uint64_t freed_blocks;	/* of those, used by the commit before */
-};
 
 struct owfs_alloc_param {
 	struct owfs_blkdev *bd;
@@ -143,6 +134,12 @@ struct owfs_alloc_stat {
 	uint64_t used;		/* in the open generation, without fixed blocks */
 };
 void owfs_alloc_stat(struct owfs_alloc *al, struct owfs_alloc_stat *st);
+
+/*
+ * For tests: do bits and accounts agree, and is every block in exactly one
+ * state?  At a quiet moment.  0 or -EFSCORRUPTED after a message.
+ */
+int owfs_alloc_check(struct owfs_alloc *al);
 
 /* For fsck, dump and tests: is each block of the open generation used? May read. */
 int owfs_alloc_group_bits(struct owfs_alloc *al, uint64_t g, uint64_t *bits,

@@ -23,11 +23,16 @@ struct owfs_geo {
 };
 
 /*
- * @nblocks as found; *-EINVAL* if the block size is none or the device too
- * small or too large, or (in a superblock) not what owfs_geo_fit() gives.
+ * -EINVAL if the block size is none, the device too small or too large, or
+ * @nblocks not what owfs_geo_fit() makes of it.
  */
 int owfs_geo_init(struct owfs_geo *geo, uint32_t blocksize, uint64_t nblocks);
-/* The largest valid number of blocks <= @nblocks (a last group too short to hold its slots is cut off). */
+/*
+ * The largest valid number of blocks <= @nblocks, 0 if there is none.  A last
+ * group that could not hold its slots, the back area and OWFS_GEO_GROUP_MIN
+ * ordinary blocks is cut off, so the back area always lies in one group.
+ */
+#define OWFS_GEO_GROUP_MIN	64
 uint64_t owfs_geo_fit(uint32_t blocksize, uint64_t nblocks);
 
 uint64_t owfs_geo_group_of(const struct owfs_geo *geo, owfs_fsblock_t blk);
@@ -35,6 +40,11 @@ owfs_fsblock_t owfs_geo_group_start(const struct owfs_geo *geo, uint64_t g);
 uint32_t owfs_geo_group_len(const struct owfs_geo *geo, uint64_t g);	/* blocks */
 /* Blocks of group @g that are fixed (boot, superblocks, map slots), counted. */
 uint32_t owfs_geo_group_fixed(const struct owfs_geo *geo, uint64_t g);
+/* Of those, the ones at its beginning; the others (back area) are its last. */
+uint32_t owfs_geo_group_head(const struct owfs_geo *geo, uint64_t g);
+/* Blocks of the groups [g, g + n) that are not fixed; past the last group are none. */
+uint64_t owfs_geo_ordinary(const struct owfs_geo *geo, uint64_t g, uint64_t n);
+/* A block past the end counts as fixed: nobody may have it. */
 bool owfs_geo_is_fixed(const struct owfs_geo *geo, owfs_fsblock_t blk);
 /* Does [start, start + len) lie on the device and touch nothing fixed? */
 bool owfs_geo_range_ok(const struct owfs_geo *geo, owfs_fsblock_t start, uint64_t len);
@@ -48,5 +58,7 @@ uint64_t owfs_geo_entry_span(const struct owfs_geo *geo, unsigned int level);
 loff_t owfs_geo_super_pos(uint64_t fs_bytes, unsigned int slot);	/* byte */
 /* All fixed blocks together; the rest is for data and nodes. */
 uint64_t owfs_geo_fixed_total(const struct owfs_geo *geo);
+/* Blocks that mkfs keeps for freeing operations (sb reserve_blocks): a 64th, within limits. */
+uint64_t owfs_geo_reserve_default(const struct owfs_geo *geo);
 
 #endif

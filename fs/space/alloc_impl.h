@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Shared by alloc.c (groups in memory, accounts), alloc_resv.c (admission),
+ * alloc_data.c and alloc_node.c (handing out), alloc_free.c (taking back),
+ * alloc_commit.c and alloc_check.c.  Nobody else includes this.
+ *
+ * Six bitmaps a group while it is loaded:
+ *
+ *   open	used in the open generation
+ *   sealed	used in the generation sealed last; what commit writes.  Between
+ *		commits that is what the newest durable commit has.
+ *   busy	must not be handed out: used, staged or pinned
+ *   freed[3]	pinned, by the generation that freed: open, sealed, last durable
+ *
+ * A block is staged if it is busy and nothing else.  What is not busy is free
+ * in both of the last two durable commits (P4), so what the space map on the
+ * device says of a group's free blocks bounds what memory has from above.
+ *
+ * Order of locks: al->lock, then a group's.  Neither is held over I/O.  Bits
+ * change first and accounts after.  In between, blocks that became free are not
+ * counted yet, which harms nobody, and blocks that were taken are still counted
+ * as free but are covered by the taker's reservation.
+ */
+#ifndef OWFS_SPACE_ALLOC_IMPL_H
+#define OWFS_SPACE_ALLOC_IMPL_H
+
+#include <pthread.h>
+
+#include "space/alloc.h"
+#include "space/bitmap.h"
+
+#define OWFS_ALLOC_MAPS		6
+
+enum owfs_group_state {
+	OWFS_GROUP_ABSENT,	/* no bits in memory */
+	OWFS_GROUP_LOADING,	/* one thread is reading them */
+	OWFS_GROUP_LOADED,
+};
+
+struct owfs_group {
+	uint64_t number;
+	pthread_mutex_t lock;
+	pthread_cond_t loaded;		/* LOADING is over, well or badly */
+	enum owfs_group_state state;	/* lock; read without as a hint */
+
+	/* present while LOADED; content under lock */
+	uint64_t *maps;			/* one piece of memory for all six */
+	uint64_t *open, *sealed, *busy, *freed[3];
+	uint32_t nr_used, nr_staged, nr_freed[3];	/* lock */
+	uint32_t nr_free;		/* lock; read without as a hint */
+	uint32_t run_bound;		/* no free run is longer; as nr_free */
+
+	bool dirty;			/* lock: open differs from sealed */
+	bool storing;			/* lock: sealed, not yet written */
+	bool for_nodes;			/* al->lock; read without as a hint */
+	bool touched;			/* hint: used since the last look */
+	struct owfs_group *dirty_next;	/* al->lock: al->dirty */
+	struct owfs_group *store_next;	/* al->store */
+	struct owfs_group *freed_next[3];	/* al->lock: al->freed[] */
+	struct owfs_group *all_next;	/* al->lock: al->all */
+};
+
+/* Where nodes are taken from next. */
+struct owfs_node_cursor {
+	struct owfs_group *group;	/* NULL: none yet */
+	uint32_t pos;
+};
+
+struct owfs_alloc {
+	struct owfs_blkdev *bd;
+	struct owfs_geo geo;
+	const struct owfs_msg *msg;
+	struct owfs_freemap *fm;
+	size_t nwords;			/* of one bitmap */
+	uint64_t fixed;			/* blocks */
+	bool discard;			/* the committing thread's */
+
+	struct owfs_group **table;	/* by number; atomic, set once */
+	size_t table_bytes;
+
+	pthread_mutex_t lock;
+	/* accounts in blocks; under lock, as everything below unless it says so */
+	uint64_t free, pinned, staged, used, reserved;
+	uint64_t reserve;		/* fixed at open */
+	uint64_t floor;			/* freeing reservations leave so many in this generation */
+	uint64_t free_loaded;		/* of free, in loaded groups */
+	uint64_t pins_absent;		/* of pinned, in groups not yet loaded */
+	bool prev_counts;		/* no commit of this run is durable yet */
+
+	struct owfs_group **loaded;	/* array of those LOADED */
+	size_t nr_loaded, max_loaded;
+	struct owfs_group *all;
+	struct owfs_group *dirty;
+	struct owfs_group *freed[3];
+	/*
+	 * Which of the three freed maps plays which part.  role_open changes at
+	 * seal only, when no transaction runs, and is read inside transactions
+	 * without lock.
+	 */
+	unsigned int role_open, role_sealed, role_last;
+
+	struct owfs_node_cursor node[2];	/* second: for second copies */
+	size_t node_scan;		/* in loaded[], where to look when a cursor fails */
+	bool node_copies;		/* second copies have been asked for */
+	bool node_settled;		/* no better place for nodes until space comes back */
+	uint64_t load_next;		/* group; where to look for more to load */
+
+	owfs_fsblock_t data_next;	/* atomic, relaxed: end of what was handed out last */
+
+	/* the committing thread's */
+	struct owfs_group *store;	/* sealed, to be written */
+	bool store_sorted;
+	uint64_t sealed_freed;		/* root.freed_blocks of the sealed generation */
+	bool sealed_pending;		/* sealed and not yet durable */
+	int store_error;		/* the first one; commit is over for good */
+	bool discard_failed;		/* said once */
+};
+
+/* ------------------------------------------------------------- alloc.c */
+
+/* A hint read by others than the lock's holder. */
+static inline uint32_t owfs_group_free_hint(const struct owfs_group *grp)
+{
+	return __atomic_load_n(&grp->nr_free, __ATOMIC_RELAXED);
+}
+
+static inline uint32_t owfs_group_run_hint(const struct owfs_group *grp)
+{
+	return __atomic_load_n(&grp->run_bound, __ATOMIC_RELAXED);
+}
+
+static inline bool owfs_group_is_loaded(const struct owfs_group *grp)
+{
+	return __atomic_load_n(&grp->state, __ATOMIC_RELAXED) ==
+	       OWFS_GROUP_LOADED;
+}
+
+/* The group if it was ever loaded, else NULL. */
+struct owfs_group *owfs_group_peek(const struct owfs_alloc *al, uint64_t g);
+/* Return with the group's lock held and its bits present; reads them if need be. */
+int owfs_group_lock_loaded(struct owfs_alloc *al, uint64_t g,
+			   struct owfs_group **grpp);
+/* The same if no reading is needed, else false. */
+bool owfs_group_trylock_loaded(struct owfs_group *grp);
+
+/* Caller holds the group's lock: blocks leave or enter the free ones. */
+void owfs_group_take(struct owfs_group *grp, uint32_t start, uint32_t len);
+void owfs_group_give(struct owfs_group *grp, uint32_t start, uint32_t len);
+/* Caller holds the group's lock.  True: call owfs_group_list_dirty() after unlocking. */
+bool owfs_group_mark_dirty(struct owfs_group *grp);
+void owfs_group_list_dirty(struct owfs_alloc *al, struct owfs_group *grp);
+/*
+ * Find up to @want clear bits of busy from bit @from on, then from the
+ * beginning; lowers run_bound when it has seen all.  Caller holds the lock.
+ */
+uint32_t owfs_group_find(struct owfs_alloc *al, struct owfs_group *grp,
+			 uint32_t from, uint32_t want, uint32_t *start);
+
+/* Blocks to keep back for admission: free ones not promised to anybody. */
+static inline uint64_t owfs_alloc_unpromised(const struct owfs_alloc *al)
+{
+	return al->free > al->reserved ? al->free - al->reserved : 0;
+}
+
+/* -------------------------------------------------------- alloc_resv.c */
+
+/* A new generation opens (or blocks came back): what freeing may leave. */
+void owfs_resv_set_floor(struct owfs_alloc *al);
+void owfs_resv_raise_floor(struct owfs_alloc *al, uint64_t released);
+
+/* -------------------------------------------------------- alloc_node.c */
+
+/* Should nodes be given a better place before more are made?  Caller holds al->lock. */
+bool owfs_node_wants_place(const struct owfs_alloc *al);
+/* Look for one; may read.  No lock held. */
+int owfs_node_find_place(struct owfs_alloc *al);
+
+/* ------------------------------------------------------ alloc_commit.c */
+
+/* Give back the memory of groups nobody needs now.  Caller holds al->lock. */
+void owfs_alloc_shrink(struct owfs_alloc *al);
+
+#endif
