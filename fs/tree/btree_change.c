@@ -94,8 +94,8 @@ static void split_leaf(const struct change *c, void *left, void *right,
 	if (c->replacing)
 		owfs_leaf_remove(left, pos);
 	n = owfs_node_nitems(left);
-	cut = owfs_leaf_split_at(left, pos, owfs_leaf_item_size(c->len),
-				 &to_left);
+	cut = owfs_leaf_split_at(left, c->bt->size, pos, c->key,
+				 owfs_leaf_item_size(c->len), &to_left);
 	owfs_leaf_copy(right, 0, left, cut, n - cut);
 	owfs_leaf_truncate(left, c->bt->size, cut);
 	if (pos < cut || (pos == cut && to_left))

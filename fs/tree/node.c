@@ -257,11 +257,11 @@ void owfs_leaf_truncate(void *node, size_t size, unsigned int n)
 	zero_gap(node, size);
 }
 
-/* Slots and values of the items alone. */
-static size_t live_bytes(const void *node)
+/* Slots and values of the first @n items alone. */
+static size_t live_bytes(const void *node, unsigned int n)
 {
-	unsigned int n = owfs_node_nitems(node), i;
 	size_t sum = 0;
+	unsigned int i;
 
 	for (i = 0; i < n; i++)
 		sum += owfs_leaf_item_size(owfs_leaf_len(node, i));
@@ -270,27 +270,39 @@ static size_t live_bytes(const void *node)
 
 void owfs_node_tidy(void *node, size_t size)
 {
+	unsigned int n = owfs_node_nitems(node);
+
 	if (owfs_node_level(node) == 0 &&
-	    live_bytes(node) != owfs_leaf_used(node, size))
-		rebuild(node, size, owfs_node_nitems(node));
+	    live_bytes(node, n) != owfs_leaf_used(node, size))
+		rebuild(node, size, n);
 	zero_gap(node, size);
+}
+
+/*
+ * Is @key the next of a row that ends at @pos, as when a file grows that has
+ * others behind it?  Only if what comes before fills a quarter, so that the
+ * other side has room for one more of the largest items.
+ */
+static bool ends_row(const void *node, unsigned int pos,
+		     const struct owfs_key *key, size_t before, size_t size)
+{
+	return pos > 0 && before >= owfs_leaf_capacity(size) / 4 &&
+	       owfs_leaf_key(node, pos - 1).obj == key->obj &&
+	       owfs_leaf_key(node, pos).obj != key->obj;
 }
 
 /*
  * The middle, counted in bytes with the new item in its place.  Both sides
  * then hold at most half of a full leaf and two of the largest items, and the
- * smallest leaf holds four of those.  Inserts at the very end keep the leaf
- * full and begin a new one: that is what ascending keys look like.
+ * smallest leaf holds four of those.
  */
-unsigned int owfs_leaf_split_at(const void *node, unsigned int pos, size_t need,
-				bool *left)
+static unsigned int middle(const void *node, unsigned int pos, size_t need,
+			   bool *left)
 {
 	unsigned int n = owfs_node_nitems(node), i;
-	size_t total = need + live_bytes(node), sum = 0;
+	size_t total = need + live_bytes(node, n), sum = 0;
 
 	*left = false;
-	if (pos == n)
-		return n;
 	for (i = 0; i < n; i++) {
 		if (i == pos) {
 			sum += need;
@@ -304,6 +316,22 @@ unsigned int owfs_leaf_split_at(const void *node, unsigned int pos, size_t need,
 			return i + 1;
 	}
 	return n;
+}
+
+unsigned int owfs_leaf_split_at(const void *node, size_t size, unsigned int pos,
+				const struct owfs_key *key, size_t need,
+				bool *left)
+{
+	size_t before = live_bytes(node, pos);
+
+	*left = false;
+	if (pos == owfs_node_nitems(node))
+		return pos;
+	if (ends_row(node, pos, key, before, size)) {
+		*left = before + need <= owfs_leaf_capacity(size);
+		return pos;
+	}
+	return middle(node, pos, need, left);
 }
 
 /* -------------------------------------------------------------- branches */

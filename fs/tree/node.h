@@ -151,11 +151,14 @@ void owfs_leaf_copy(void *dst, unsigned int pos, const void *src,
 /* Forget all items from @n on. */
 void owfs_leaf_truncate(void *node, size_t size, unsigned int n);
 /*
- * Where to cut a leaf in two so that an item of @need bytes fits in at @pos:
- * items from the result on go to the right.  The item itself goes left if @pos
- * is smaller, right if it is larger, and where *@left says if they are equal.
+ * Where to cut a full leaf in two so that an item of @need bytes with @key fits
+ * in at @pos: items from the result on go to the right.  The item itself goes
+ * left if @pos is smaller, right if it is larger, and where *@left says if they
+ * are equal.  In the middle, unless keys seem to come in ascending order: then
+ * the left half is left full.
  */
-unsigned int owfs_leaf_split_at(const void *node, unsigned int pos, size_t need,
+unsigned int owfs_leaf_split_at(const void *node, size_t size, unsigned int pos,
+				const struct owfs_key *key, size_t need,
 				bool *left);
 
 void owfs_branch_insert(void *node, unsigned int pos,

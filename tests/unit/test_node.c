@@ -313,8 +313,8 @@ static void split_once(size_t size, unsigned int max)
 	} while (!it);
 
 	n = owfs_node_nitems(left);
-	cut = owfs_leaf_split_at(left, pos, owfs_leaf_item_size(it->len),
-				 &to_left);
+	cut = owfs_leaf_split_at(left, size, pos, &it->key,
+				 owfs_leaf_item_size(it->len), &to_left);
 	assert_true(cut <= n);
 	owfs_leaf_copy(right, 0, left, cut, n - cut);
 	owfs_leaf_truncate(left, size, cut);
@@ -362,7 +362,8 @@ static void test_leaf_append_keeps_the_left_half_full(void **state)
 	seed(13);
 	fill_leaf(&m, node, 64);
 	n = owfs_node_nitems(node);
-	assert_int_equal(owfs_leaf_split_at(node, n, 100, &to_left), n);
+	assert_int_equal(owfs_leaf_split_at(node, 4096, n, &OWFS_KEY_MAX, 100,
+					    &to_left), n);
 	assert_false(to_left);
 	model_free(&m);
 	free(node);
