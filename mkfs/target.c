@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Devices and image files as something to make a filesystem on.  Every reason
+ * to refuse ends up as one line that names the path and what to do.
+ */
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "io/loopdev.h"
+#include "io/mounts.h"
+#include "size.h"
+#include "target.h"
+
+static int fail(struct owfs_target *t, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int fail(struct owfs_target *t, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(t->err, sizeof(t->err), fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+/* Names under /dev are devices; a file of that name would be a slip. */
+static bool is_device_name(const char *path)
+{
+	return !strncmp(path, "/dev/", 5) && strncmp(path, "/dev/shm/", 9);
+}
+
+static int look_missing(struct owfs_target *t, uint64_t size)
+{
+	if (errno != ENOENT)
+		return fail(t, -errno, "%s: %s", t->path, strerror(errno));
+	if (is_device_name(t->path))
+		return fail(t, -ENOENT, "%s: no such device", t->path);
+	if (!size)
+		return fail(t, -ENOENT,
+			    "%s does not exist; give a SIZE to create an image file",
+			    t->path);
+	t->size = size;
+	return 0;
+}
+
+static int block_size(struct owfs_target *t)
+{
+	int fd = open(t->path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return fail(t, -errno, "cannot open %s: %s", t->path,
+			    strerror(errno));
+	if (ioctl(fd, BLKGETSIZE64, &t->old_size)) {
+		int err = -errno;
+
+		close(fd);
+		return fail(t, err, "cannot learn the size of %s: %s", t->path,
+			    strerror(-err));
+	}
+	close(fd);
+	return 0;
+}
+
+static int look_size(struct owfs_target *t, uint64_t size)
+{
+	int ret;
+
+	if (t->is_block) {
+		ret = block_size(t);
+		if (ret)
+			return ret;
+		if (size > t->old_size)
+			return fail(t, -ENOSPC,
+				    "%s has %llu bytes, fewer than the %llu asked for",
+				    t->path, (unsigned long long)t->old_size,
+				    (unsigned long long)size);
+	}
+	if (!size && !t->old_size)
+		return fail(t, -EINVAL, "%s is empty; give a SIZE", t->path);
+	t->size = size ? size : t->old_size;
+	return 0;
+}
+
+static int loop_found(void *ctx, dev_t rdev)
+{
+	*(dev_t *)ctx = rdev;
+	return 1;
+}
+
+struct file_mount {
+	const struct stat *st;
+	char point[PATH_MAX];
+};
+
+/* Is the file itself named as what is mounted, as FUSE servers do? */
+static int source_is_file(void *ctx, const struct owfs_mount_entry *me)
+{
+	struct file_mount *fm = ctx;
+	struct stat st;
+
+	if (me->source[0] != '/' || stat(me->source, &st) ||
+	    st.st_dev != fm->st->st_dev || st.st_ino != fm->st->st_ino)
+		return 0;
+	snprintf(fm->point, sizeof(fm->point), "%s", me->point);
+	return 1;
+}
+
+/*
+ * The lock knows what is mounted and who serves it.  Beyond that, an image
+ * with a loop device over it is as good as mounted: both would have caches.
+ */
+static int check_users(struct owfs_target *t, const struct stat *st)
+{
+	struct file_mount fm = { .st = st };
+	char holder[OWFS_DEVLOCK_HOLDER];
+	dev_t loop;
+	int ret = owfs_devlock_take(t->path, true, &t->lock, holder,
+				    sizeof(holder));
+
+	if (ret == -EBUSY)
+		return fail(t, ret, "%s is in use by %s", t->path, holder);
+	if (ret)
+		return fail(t, ret, "cannot open %s: %s", t->path,
+			    strerror(-ret));
+	if (t->is_block)
+		return 0;
+	if (owfs_mounts_walk(source_is_file, &fm) == 1)
+		return fail(t, -EBUSY, "%s is mounted on %s", t->path,
+			    fm.point);
+	if (owfs_loopdev_each(st, loop_found, &loop) == 1)
+		return fail(t, -EBUSY, "%s is in use by /dev/loop%u", t->path,
+			    minor(loop));
+	return 0;
+}
+
+int owfs_target_look(struct owfs_target *t, const char *path, uint64_t size)
+{
+	struct stat st;
+	int ret;
+
+	memset(t, 0, sizeof(*t));
+	t->path = path;
+	if (stat(path, &st))
+		return look_missing(t, size);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return fail(t, -ENOTBLK,
+			    "%s is neither a block device nor a regular file",
+			    path);
+	t->exists = true;
+	t->is_block = S_ISBLK(st.st_mode);
+	t->old_size = (uint64_t)st.st_size;
+	ret = check_users(t, &st);
+	return ret ? ret : look_size(t, size);
+}
+
+int owfs_target_open(struct owfs_target *t, bool readonly)
+{
+	unsigned int flags = readonly ? OWFS_BLKDEV_RDONLY : 0;
+	int ret;
+
+	/* on a file this would wait for our own lock */
+	if (!readonly && t->is_block)
+		flags |= OWFS_BLKDEV_EXCL;
+	ret = owfs_blkdev_open(t->path, flags, &t->bd);
+
+	if (ret == -EBUSY)
+		return fail(t, ret, "%s is in use by another program",
+			    t->path);
+	if (ret)
+		return fail(t, ret, "cannot open %s%s: %s", t->path,
+			    readonly ? "" : " for writing", strerror(-ret));
+	if (t->bd->readonly && !readonly)
+		return fail(t, -EROFS, "%s is read-only", t->path);
+	return 0;
+}
+
+static int create(struct owfs_target *t)
+{
+	int fd = open(t->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	char holder[OWFS_DEVLOCK_HOLDER];
+	int ret;
+
+	if (fd < 0)
+		return fail(t, -errno, "cannot create %s: %s", t->path,
+			    strerror(errno));
+	close(fd);
+	t->created = true;
+	ret = owfs_devlock_take(t->path, true, &t->lock, holder,
+				sizeof(holder));
+	if (ret)
+		return fail(t, ret, "%s is in use by %s", t->path, holder);
+	return owfs_target_open(t, false);
+}
+
+static int extend(struct owfs_target *t)
+{
+	int err;
+
+	if (!ftruncate(owfs_blkdev_fd(t->bd), (off_t)t->size)) {
+		t->extended = true;
+		return 0;
+	}
+	err = errno;
+	if (err == EFBIG || err == EINVAL)
+		return fail(t, -EFBIG,
+			    "the file system that holds %s does not take a file of %s",
+			    t->path, owfs_size_text(t->size).s);
+	return fail(t, -err, "cannot extend %s to %s: %s", t->path,
+		    owfs_size_text(t->size).s, strerror(err));
+}
+
+int owfs_target_grow(struct owfs_target *t)
+{
+	int ret = 0;
+
+	if (t->is_block || (t->exists && t->old_size >= t->size))
+		return 0;
+	if (!t->exists)
+		ret = create(t);
+	if (!ret)
+		ret = extend(t);
+	if (ret)
+		return ret;
+	/* the size of an open device is fixed: open it again */
+	owfs_blkdev_close(t->bd);
+	t->bd = NULL;
+	return owfs_target_open(t, false);
+}
+
+void owfs_target_close(struct owfs_target *t, bool keep)
+{
+	if (!keep && t->extended && !t->created && t->bd &&
+	    ftruncate(owfs_blkdev_fd(t->bd), (off_t)t->old_size))
+		fprintf(stderr, "%s: left longer than it was: %s\n", t->path,
+			strerror(errno));
+	owfs_blkdev_close(t->bd);
+	t->bd = NULL;
+	if (!keep && t->created)
+		unlink(t->path);
+	owfs_devlock_release(t->lock);
+	t->lock = NULL;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What mkfs writes to: found or created, sized, locked, and put back as it was
+ * if nothing came of it.
+ */
+#ifndef OWFS_MKFS_TARGET_H
+#define OWFS_MKFS_TARGET_H
+
+#include "io/blkdev.h"
+#include "io/devlock.h"
+
+struct owfs_target {
+	const char *path;
+	uint64_t size;			/* bytes it has, or will have */
+	uint64_t old_size;		/* of the file before we came */
+	bool exists, is_block;
+	bool created, extended;		/* by us */
+	struct owfs_devlock *lock;
+	struct owfs_blkdev *bd;		/* once open */
+	char err[OWFS_DEVLOCK_HOLDER + 512];			/* one line: why a call below failed */
+};
+
+/*
+ * Look without touching: what is there, is it in use (if not, it is locked
+ * until closed), does @size (0: all of it) fit.  0, or -errno and a line in
+ * t->err; to be closed either way.
+ */
+int owfs_target_look(struct owfs_target *t, const char *path, uint64_t size);
+/*
+ * Open what exists, for looking only if @readonly, else alone.  Nothing is
+ * written.
+ */
+int owfs_target_open(struct owfs_target *t, bool readonly);
+/* Create or extend the file to t->size; opens it if that was not done yet. */
+int owfs_target_grow(struct owfs_target *t);
+/* Close.  Unless @keep, a file is removed or cut back if we made or grew it. */
+void owfs_target_close(struct owfs_target *t, bool keep);
+
+#endif
