@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The order of the passes, and what each of them needs to speak and to stop. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "fsck.h"
+
+#define MAX_LINES	20
+#define LOWER_LINES	100	/* of detail from the floors below */
+#define CACHE_BYTES	(4u << 20)
+
+void problem(struct check *ck, enum owfs_problem what, const char *kind,
+	     uint64_t id, const char *fmt, ...)
+{
+	const struct owfs_problem_info *info = owfs_problem_info(what);
+	struct owfs_check_report *r = ck->report;
+	unsigned int max = ck->param->max_lines ? ck->param->max_lines
+						: MAX_LINES;
+	char detail[320], line[512];
+	va_list ap;
+
+	r->count[what]++;
+	r->problems++;
+	if (ck->lines[what]++ >= max)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(detail, sizeof(detail), fmt, ap);
+	va_end(ap);
+	snprintf(line, sizeof(line), "%s%s %" PRIu64 ": %s: %s",
+		 ck->root == &ck->sb.root[1] ? "commit before the last: " : "",
+		 kind, id, info->text, detail);
+	if (r->problems == 1)
+		snprintf(r->first, sizeof(r->first), "%s", line);
+	owfs_msg(ck->param->msg, OWFS_MSG_ERROR, "%s", line);
+}
+
+/* The floors below say what exactly is wrong with a block; not for ever. */
+static void lower_emit(void *ctx, enum owfs_msg_level level, const char *line)
+{
+	struct check *ck = ctx;
+
+	if (ck->lower_lines++ < LOWER_LINES)
+		owfs_msg(ck->param->msg, level, "%s", line);
+}
+
+int check_progress(struct check *ck, unsigned int pass, uint64_t done,
+		   uint64_t total)
+{
+	const struct owfs_check_param *p = ck->param;
+
+	if (!p->progress)
+		return 0;
+	return p->progress(p->progress_ctx, pass, done, total) ? -ECANCELED : 0;
+}
+
+static void tell_suppressed(const struct check *ck)
+{
+	unsigned int max = ck->param->max_lines ? ck->param->max_lines
+						: MAX_LINES;
+	unsigned int i;
+
+	for (i = 0; i < OWFS_PROBLEM_KINDS; i++)
+		if (ck->lines[i] > max)
+			owfs_msg(ck->param->msg, OWFS_MSG_ERROR,
+				 "and %u more: %s", ck->lines[i] - max,
+				 owfs_problem_info(i)->text);
+}
+
+/* ---------------------------------------------------------------- a commit */
+
+static int open_tree(struct check *ck)
+{
+	const struct owfs_btree_param p = {
+		.bc = ck->bc,
+		.owner = OWFS_TREE_MAIN,
+		.root = ck->root->tree,
+		.level = ck->root->level,
+		.open_gen = ck->root->gen + 1,
+	};
+
+	return owfs_btree_open(&ck->bt, &p);
+}
+
+static void clear_report(struct check *ck)
+{
+	struct owfs_check_report *r = ck->report;
+
+	r->gen = ck->root->gen;
+	r->nodes = r->items = 0;
+	r->files = r->dirs = r->symlinks = r->others = r->orphans = 0;
+	r->extents = r->data_blocks = r->used_blocks = 0;
+	r->free_blocks = ck->root->map.free_blocks;
+}
+
+static int run_passes(struct check *ck)
+{
+	int ret = pass2_tree(ck);
+
+	if (ret)
+		return ret;
+	if (ck->holes) {
+		owfs_msg(ck->param->msg, OWFS_MSG_WARN,
+			 "part of the tree is missing: names and free space not checked");
+		return 0;
+	}
+	ret = pass4_names(ck);
+	return ret ? ret : pass5_space(ck);
+}
+
+static int check_commit(struct check *ck, const struct owfs_root *root)
+{
+	int ret;
+
+	ck->root = root;
+	ck->holes = false;
+	clear_report(ck);
+	usedmap_init(&ck->used, &ck->geo);
+	ret = open_tree(ck);
+	if (!ret)
+		ret = run_passes(ck);
+	owfs_btree_close(ck->bt);
+	ck->bt = NULL;
+	pass3_free(ck);
+	inotab_free(&ck->inos);
+	usedmap_free(&ck->used);
+	ck->root = NULL;
+	return ret;
+}
+
+/* ------------------------------------------------------------- all of them */
+
+/* The reader found a bad first copy and went on with the second. */
+static void first_copy_bad(void *ctx, const struct owfs_ptr *ptr, int bad_copy,
+			   int err)
+{
+	struct check *ck = ctx;
+
+	problem(ck, BAD_NODE_COPY, "node", ptr->addr[bad_copy], "other=%" PRIu64
+		": %s", ptr->addr[!bad_copy], strerror(-err));
+}
+
+static int check_commits(struct check *ck)
+{
+	unsigned int which = ck->param->commits ? ck->param->commits
+						: OWFS_CHECK_CURRENT;
+	const struct owfs_root *root = ck->sb.root;
+	int ret = 0;
+
+	ck->copy = aligned_alloc(OWFS_IO_ALIGN, ck->sb.blocksize);
+	if (!ck->copy)
+		return -ENOMEM;
+	ret = owfs_bufcache_create(&ck->bc, ck->bd, ck->sb.blocksize,
+				   ck->sb.nblocks, ck->sb.csum_seed,
+				   CACHE_BYTES, &ck->lower);
+	if (ret)
+		return ret;
+	owfs_bufcache_on_repair(ck->bc, first_copy_bad, ck);
+	if ((which & OWFS_CHECK_PREVIOUS) && root[1].gen)
+		ret = check_commit(ck, &root[1]);
+	if (!ret && (which & OWFS_CHECK_CURRENT))
+		ret = check_commit(ck, &root[0]);
+	return ret;
+}
+
+/* Names are hashed as the filesystem does it. */
+static void prepare_hash(struct check *ck)
+{
+	ck->itable.it_hash_mask = ck->param->hash_mask ? ck->param->hash_mask
+						       : UINT64_MAX;
+	ck->fs.fs_itable = &ck->itable;
+	ck->fs.fs_super = ck->sb;
+}
+
+int owfs_check(struct owfs_blkdev *bd, const struct owfs_check_param *param,
+	       struct owfs_check_report *report)
+{
+	struct check *ck = calloc(1, sizeof(*ck));
+	int ret;
+
+	memset(report, 0, sizeof(*report));
+	if (!ck)
+		return -ENOMEM;
+	ck->param = param;
+	ck->report = report;
+	ck->bd = bd;
+	ck->lower = (struct owfs_msg){
+		.emit = lower_emit, .ctx = ck, .max_level = OWFS_MSG_WARN };
+	ret = pass1_super(ck);
+	if (!ret) {
+		prepare_hash(ck);
+		ret = check_commits(ck);
+	}
+	tell_suppressed(ck);
+	owfs_bufcache_destroy(ck->bc);
+	free(ck->copy);
+	free(ck);
+	return ret;
+}

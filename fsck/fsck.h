@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the passes of a check share.
+ *
+ *	pass 1	the four superblock slots; which commits there are
+ *	pass 2	every node of a commit's tree, in key order; hands each item to
+ *	pass 3	what belongs to one inode, item by item, and the sums at its end
+ *	pass 4	entries as they come by, then names against inodes
+ *	pass 5	the space map against what passes 2 and 3 found in use (T1)
+ *
+ * Passes 2 to 4 read the tree once: items come in the order of their keys, so
+ * an inode's item comes before everything else of it, and the orphans before
+ * any inode but the root.  A pass returns 0 or a reason to stop checking;
+ * problems are no such reason.
+ */
+#ifndef OWFS_FSCK_FSCK_H
+#define OWFS_FSCK_FSCK_H
+
+#include "check.h"
+#include "inotab.h"
+#include "object/itable.h"
+#include "usedmap.h"
+
+/* A sorted list of ranges of file blocks. */
+struct range_list {
+	struct range { uint64_t start, end; } *v;
+	size_t n, cap;
+};
+
+/* Names of one hash, and values of extended attributes that are in chunks. */
+struct name_run {
+	uint64_t hash;
+	unsigned char *bytes;		/* length and name, one after the other */
+	size_t len, cap;
+};
+struct value_list {
+	struct value { uint32_t id, len; bool found; } *v;
+	size_t n, cap;
+};
+
+/* The inode whose items are coming by. */
+struct object {
+	owfs_ino_t ino;			/* 0: none */
+	bool has_item;			/* ... of the inode */
+	bool good;			/* ... and attr is what it says */
+	bool blamed;			/* for items without an inode, or of a wrong type */
+	struct owfs_attr attr;
+	struct name_run names;
+	uint64_t entries, subdirs;
+	uint64_t target_len, target_chunks;
+	struct value_list values;	/* announced by attributes, by id when sorted */
+	bool values_sorted;
+	uint32_t chunk_id;		/* the value whose chunks are coming by */
+	uint32_t chunk_next, chunk_bytes;
+	uint64_t blocks;		/* mapped */
+	owfs_fileoff_t ext_end;		/* end of the last extent */
+	struct range_list past_eof;	/* written, and must be doomed */
+	struct range_list intents;
+};
+
+struct check {
+	const struct owfs_check_param *param;
+	struct owfs_check_report *report;
+	struct owfs_blkdev *bd;
+	struct owfs_msg lower;		/* what the floors below have to say */
+	unsigned int lower_lines;
+	unsigned int lines[OWFS_PROBLEM_KINDS];
+
+	struct owfs_super sb;
+	struct owfs_slots slots;
+	struct owfs_geo geo;
+	struct owfs_bufcache *bc;
+	/* not a filesystem that was opened: what hashing a name looks at */
+	struct owfs_fs fs;
+	struct owfs_itable itable;
+
+	/* the commit being checked */
+	const struct owfs_root *root;
+	struct owfs_btree *bt;
+	bool holes;			/* part of the tree could not be read */
+	struct usedmap used;
+	struct inotab inos;
+	struct object obj;
+	unsigned char *copy;		/* one block, for second copies */
+};
+
+/* One line: "@kind @id: text of the problem: detail". */
+void problem(struct check *ck, enum owfs_problem what, const char *kind,
+	     uint64_t id, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+/* 0, or -ECANCELED. */
+int check_progress(struct check *ck, unsigned int pass, uint64_t done,
+		   uint64_t total);
+
+int pass1_super(struct check *ck);
+
+int pass2_tree(struct check *ck);
+/*
+ * The tree uses [start, start + len), which is a good range of blocks.  1: and
+ * nobody else does; 0: *dup is also somebody else's; -ENOMEM.
+ */
+int pass2_use(struct check *ck, owfs_fsblock_t start, uint64_t len,
+	      owfs_fsblock_t *dup);
+
+int pass3_item(struct check *ck, const struct owfs_key *key, const void *val,
+	       size_t len);
+int pass3_end(struct check *ck);		/* that was the last item */
+void pass3_free(struct check *ck);
+/* The file of extents and intents, and that of symbolic links and attributes. */
+int pass3_extent(struct check *ck, const struct owfs_key *key, const void *val,
+		 size_t len);
+int pass3_intent(struct check *ck, const struct owfs_key *key, const void *val,
+		 size_t len);
+void pass3_file_end(struct check *ck);
+int pass3_symlink(struct check *ck, const struct owfs_key *key,
+		  const void *val, size_t len);
+int pass3_xattr(struct check *ck, const struct owfs_key *key, const void *val,
+		size_t len);
+int pass3_xattr_chunk(struct check *ck, const struct owfs_key *key, size_t len);
+void pass3_xattr_end(struct check *ck);
+/* 1: a name of this hash for the first time; 0: again; -ENOMEM. */
+int pass3_name_is_new(struct object *obj, uint64_t hash, const char *name,
+		      size_t len);
+/* Add a range behind those there, joining it to the last if they touch. */
+int range_list_add(struct range_list *rl, uint64_t start, uint64_t end);
+
+int pass4_entry(struct check *ck, const struct owfs_key *key, const void *val,
+		size_t len);
+int pass4_names(struct check *ck);
+
+int pass5_space(struct check *ck);
+
+#endif

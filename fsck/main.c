@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fsck.owfs: options, locking and exit codes around owfs_check().
+ *
+ * A filesystem in use is only looked at (-n), and may change meanwhile: if
+ * problems were found and commits went by, the check is repeated.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "check.h"
+#include "io/devlock.h"
+#include "progress.h"
+#include "trans/super.h"
+
+#define PROGRAM "fsck.owfs"
+
+/* fsck(8); added up */
+#define EXIT_LEFT	4
+#define EXIT_OPERATION	8
+#define EXIT_USAGE	16
+#define EXIT_CANCELLED	32
+
+#define MOVING_TRIES	5
+
+struct options {
+	const char *path;
+	char mode;			/* 0, or one of n, p, y */
+	bool force, verbose, version, help;
+	int progress_fd;		/* -1: not asked for */
+};
+
+struct run {
+	const struct options *o;
+	struct owfs_blkdev *bd;
+	struct owfs_super sb;		/* as it was at first */
+	struct progress progress;
+	FILE *out;			/* where problems go */
+};
+
+static int complain(int status, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static int complain(int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, PROGRAM ": ");
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return status;
+}
+
+static void usage(FILE *out)
+{
+	fprintf(out,
+"usage: " PROGRAM " [-n | -p | -y] [-f] [-v] [-C fd] DEVICE\n"
+"\n"
+"  -n      change nothing; works on a filesystem in use\n"
+"  -p, -a  no questions (this version repairs nothing)\n"
+"  -y      yes to all questions (this version repairs nothing)\n"
+"  -f      check although it is clean, the commit before the last, too\n"
+"  -v      say more\n"
+"  -C fd   progress to this descriptor; 0: a bar\n"
+"  -V, -h  version, this help\n");
+}
+
+/* ----------------------------------------------------------------- options */
+
+static int set_mode(struct options *o, char mode)
+{
+	if (o->mode && o->mode != mode)
+		return complain(EXIT_USAGE,
+				"give only one of -n, -p and -y");
+	o->mode = mode;
+	return 0;
+}
+
+static int set_fd(struct options *o, const char *arg)
+{
+	char *end;
+	long fd = strtol(arg, &end, 10);
+
+	if (end == arg || *end || fd > 65535 || fd < -65535)
+		return complain(EXIT_USAGE,
+				"-C takes the number of a descriptor, not \"%s\"",
+				arg);
+	o->progress_fd = fd < 0 ? -1 : (int)fd;
+	return 0;
+}
+
+static int set_option(struct options *o, int opt, const char *arg)
+{
+	switch (opt) {
+	case 'n':
+	case 'y':
+		return set_mode(o, (char)opt);
+	case 'a':
+	case 'p':
+		return set_mode(o, 'p');
+	case 'f':
+		o->force = true;
+		return 0;
+	case 'v':
+		o->verbose = true;
+		return 0;
+	case 'C':
+		return set_fd(o, arg);
+	case 'V':
+		o->version = true;
+		return 0;
+	case 'h':
+		o->help = true;
+		return 0;
+	case ':':
+		return complain(EXIT_USAGE, "-%c needs a value; " PROGRAM
+				" -h lists the options", optopt);
+	default:
+		return complain(EXIT_USAGE, "unknown option \"-%c\"; " PROGRAM
+				" -h lists the options", optopt);
+	}
+}
+
+static int parse(struct options *o, int argc, char **argv)
+{
+	int opt, ret;
+
+	opterr = 0;
+	while ((opt = getopt(argc, argv, ":napyfvC:Vh")) != -1) {
+		ret = set_option(o, opt, optarg);
+		if (ret || o->version || o->help)
+			return ret;
+	}
+	if (optind == argc)
+		return complain(EXIT_USAGE, "no device given; " PROGRAM
+				" -h shows how");
+	if (optind + 1 < argc)
+		return complain(EXIT_USAGE,
+				"too many arguments: \"%s\"; give one DEVICE",
+				argv[optind + 1]);
+	o->path = argv[optind];
+	return 0;
+}
+
+/* ---------------------------------------------------------------- checking */
+
+static void emit(void *ctx, enum owfs_msg_level level, const char *line)
+{
+	struct run *run = ctx;
+
+	progress_clear(&run->progress);
+	fprintf(run->out, "%s: %s%s\n", run->o->path,
+		level == OWFS_MSG_ERROR ? "" : "note: ", line);
+}
+
+/* Has a commit gone by since the superblock was read? */
+static bool has_moved(struct run *run)
+{
+	struct owfs_super now;
+	struct owfs_slots slots;
+
+	if (owfs_super_read(run->bd, &now, &slots, NULL))
+		return true;
+	if (now.seq == run->sb.seq)
+		return false;
+	run->sb = now;
+	return true;
+}
+
+static int check_once(struct run *run, struct owfs_check_report *r)
+{
+	const struct owfs_msg msg = {
+		.emit = emit, .ctx = run, .max_level = OWFS_MSG_WARN };
+	const struct owfs_check_param p = {
+		.commits = OWFS_CHECK_CURRENT |
+			   (run->o->force ? OWFS_CHECK_PREVIOUS : 0),
+		.msg = &msg,
+		.max_lines = run->o->verbose ? 10000 : 0,
+		.progress = progress_step,
+		.progress_ctx = &run->progress,
+	};
+	int ret = owfs_check(run->bd, &p, r);
+
+	progress_clear(&run->progress);
+	return ret;
+}
+
+/* With -n somebody may be writing: only what holds still is reported. */
+static int check_moving(struct run *run, struct owfs_check_report *r)
+{
+	size_t len = 0;
+	char *text = NULL;
+	int tries, ret = -EAGAIN;
+
+	for (tries = 0; tries < MOVING_TRIES && ret == -EAGAIN; tries++) {
+		free(text);
+		text = NULL;
+		run->out = open_memstream(&text, &len);
+		if (!run->out)
+			return -ENOMEM;
+		ret = check_once(run, r);
+		if ((ret || r->problems) && ret != -ECANCELED &&
+		    has_moved(run))
+			ret = -EAGAIN;
+		fclose(run->out);
+		run->out = stdout;
+	}
+	if (ret != -EAGAIN && text)
+		fputs(text, stdout);
+	free(text);
+	return ret;
+}
+
+static void tell_sums(const struct run *run, const struct owfs_check_report *r)
+{
+	const char *path = run->o->path;
+
+	printf("%s: %" PRIu64 " files, %" PRIu64 " directories, %" PRIu64
+	       "/%" PRIu64 " blocks\n", path,
+	       r->files + r->symlinks + r->others, r->dirs,
+	       r->nblocks - r->free_blocks, r->nblocks);
+	if (!run->o->verbose)
+		return;
+	printf("%s: generation %" PRIu64 ", %" PRIu64 " nodes, %" PRIu64
+	       " items, %" PRIu64 " extents, %" PRIu64 " data blocks\n", path,
+	       r->gen, r->nodes, r->items, r->extents, r->data_blocks);
+	printf("%s: %" PRIu64 " symbolic links, %" PRIu64
+	       " special files, %" PRIu64 " without a name\n", path,
+	       r->symlinks, r->others, r->orphans);
+}
+
+static void tell_problems(const struct run *run,
+			  const struct owfs_check_report *r)
+{
+	unsigned int by_class[3] = { 0 }, i;
+
+	for (i = 0; i < OWFS_PROBLEM_KINDS; i++) {
+		const struct owfs_problem_info *info = owfs_problem_info(i);
+
+		by_class[info->class] += r->count[i];
+		if (run->o->verbose && r->count[i])
+			printf("%s: problem %u (%s): %u\n", run->o->path,
+			       info->number, info->name, r->count[i]);
+	}
+	printf("%s: %u problems: %u dangerous to write with, %u with loss, %u of count\n",
+	       run->o->path, r->problems, by_class[OWFS_CLASS_DANGER],
+	       by_class[OWFS_CLASS_LOSS], by_class[OWFS_CLASS_COUNT]);
+	if (run->o->mode == 'p' || run->o->mode == 'y')
+		printf("%s: this version does not repair; nothing was changed\n",
+		       run->o->path);
+}
+
+static int verdict(struct run *run, int ret, const struct owfs_check_report *r)
+{
+	const char *path = run->o->path;
+	int status = r->problems ? EXIT_LEFT : 0;
+
+	if (r->problems)
+		tell_problems(run, r);
+	switch (ret) {
+	case 0:
+		if (!status)
+			tell_sums(run, r);
+		return status;
+	case -ECANCELED:
+		return complain(status | EXIT_CANCELLED,
+				"%s: check interrupted", path);
+	case -EAGAIN:
+		return complain(EXIT_OPERATION,
+				"%s changes too fast to be checked; unmount it",
+				path);
+	case -ENODEV:
+		return complain(EXIT_OPERATION, "%s holds no owfs filesystem",
+				path);
+	case -EPROTONOSUPPORT:
+		return complain(EXIT_OPERATION,
+				"%s was made by a newer owfs; use its fsck",
+				path);
+	default:
+		return complain(status | EXIT_OPERATION,
+				"%s cannot be checked: %s", path,
+				strerror(-ret));
+	}
+}
+
+/* Nothing to do: unmounted properly, no errors recorded, all four slots good. */
+static bool is_clean(struct run *run)
+{
+	const struct owfs_super *sb = &run->sb;
+	struct owfs_slots slots;
+
+	if (owfs_super_read(run->bd, &run->sb, &slots, NULL))
+		return false;
+	return !run->o->force && slots.bad == 0 &&
+	       (sb->state & OWFS_STATE_CLEAN) &&
+	       !(sb->state & OWFS_STATE_ERROR) &&
+	       sb->nblocks * sb->blocksize <= run->bd->size;
+}
+
+static int check_device(struct run *run)
+{
+	struct owfs_check_report report;
+	int ret;
+
+	if (is_clean(run)) {
+		printf("%s: clean, %" PRIu64 "/%" PRIu64 " blocks\n",
+		       run->o->path,
+		       run->sb.nblocks - run->sb.root[0].map.free_blocks,
+		       run->sb.nblocks);
+		return 0;
+	}
+	progress_catch_signals();
+	if (run->o->mode == 'n')
+		ret = check_moving(run, &report);
+	else
+		ret = check_once(run, &report);
+	return verdict(run, ret, &report);
+}
+
+static int run_locked(const struct options *o)
+{
+	struct run run = {
+		.o = o,
+		.out = stdout,
+		.progress = {
+			.device = o->path,
+			.fd = o->progress_fd > 0 ? o->progress_fd : -1,
+			.bar = o->progress_fd == 0 ||
+			       (o->progress_fd < 0 && o->mode != 'p' &&
+				isatty(STDOUT_FILENO)),
+			.shown = -1,
+		},
+	};
+	int status, ret = owfs_blkdev_open(o->path, OWFS_BLKDEV_RDONLY,
+					   &run.bd);
+
+	if (ret)
+		return complain(EXIT_OPERATION, "cannot open %s: %s", o->path,
+				strerror(-ret));
+	status = check_device(&run);
+	owfs_blkdev_close(run.bd);
+	if (fflush(stdout))
+		return complain(EXIT_OPERATION, "cannot write: %s",
+				strerror(errno));
+	return status;
+}
+
+static int run(const struct options *o)
+{
+	char holder[OWFS_DEVLOCK_HOLDER];
+	struct owfs_devlock *lock = NULL;
+	int status, ret;
+
+	if (o->mode != 'n') {
+		ret = owfs_devlock_take(o->path, true, &lock, holder,
+					sizeof(holder));
+		if (ret == -EBUSY)
+			return complain(EXIT_OPERATION,
+					"%s is in use by %s; with -n it is looked at all the same",
+					o->path, holder);
+		if (ret)
+			return complain(EXIT_OPERATION, "cannot open %s: %s",
+					o->path, strerror(-ret));
+	}
+	status = run_locked(o);
+	owfs_devlock_release(lock);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .progress_fd = -1 };
+	int ret = parse(&o, argc, argv);
+
+	if (ret)
+		return ret;
+	if (o.version)
+		printf(PROGRAM " %s\n", PACKAGE_VERSION);
+	else if (o.help)
+		usage(stdout);
+	else
+		ret = run(&o);
+	return ret;
+}

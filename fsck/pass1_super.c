@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Pass 1: the four superblock slots.
+ *
+ * A crash may leave the slot that was due bad, and nothing else; a mount
+ * judges alike.  The others must be earlier states of the newest: same
+ * filesystem, numbers that never went back.  (A commit newer than the newest
+ * superblock's may stand there: whoever fell back to the one before left it.)
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "fsck.h"
+
+static bool same_roots(const struct owfs_root *a, const struct owfs_root *b)
+{
+	return a->gen == b->gen && a->level == b->level &&
+	       !memcmp(&a->tree, &b->tree, sizeof(a->tree)) &&
+	       a->map.gen == b->map.gen && a->map.csum == b->map.csum &&
+	       a->map.slot == b->map.slot;
+}
+
+/* What an earlier superblock may not have if @sb came later; NULL: all well. */
+static const char *history_wrong(const struct owfs_super *old,
+				 const struct owfs_super *sb)
+{
+	int i;
+
+	if (old->hash_seed != sb->hash_seed ||
+	    old->meta_copies != sb->meta_copies)
+		return "seed of hashes, or copies of metadata";
+	if (old->next_gen > sb->next_gen)
+		return "next generation is newer";
+	if (old->ino_limit > sb->ino_limit)
+		return "inode limit is higher";
+	for (i = 0; i < 2; i++)
+		if (old->root[0].gen && old->root[0].gen == sb->root[i].gen &&
+		    !same_roots(&old->root[0], &sb->root[i]))
+			return "other roots for the same generation";
+	return NULL;
+}
+
+static void check_history(struct check *ck, unsigned int slot)
+{
+	unsigned char sector[OWFS_SUPER_BYTES]
+		__attribute__((aligned(OWFS_SUPER_BYTES)));
+	uint64_t bytes = ck->sb.nblocks * ck->sb.blocksize;
+	struct owfs_super old;
+	unsigned int where;
+	const char *what;
+
+	if (owfs_blkdev_read(ck->bd, sector, sizeof(sector),
+			     owfs_geo_super_pos(bytes, slot)) ||
+	    owfs_super_from_disk(&old, &where, sector, NULL))
+		return;		/* counted as bad, or bad from now on */
+	what = history_wrong(&old, &ck->sb);
+	if (what)
+		problem(ck, BAD_SUPER_ORDER, "superblock", slot,
+			"%s: seq=%" PRIu64 " gen=%" PRIu64, what, old.seq,
+			old.root[0].gen);
+}
+
+static void check_slots(struct check *ck)
+{
+	const struct owfs_slots *s = &ck->slots;
+	unsigned int i;
+
+	for (i = 0; i < OWFS_SUPER_SLOTS; i++) {
+		if (s->slot[i].valid)
+			check_history(ck, i);
+		else if (s->bad_is_due)
+			owfs_msg(ck->param->msg, OWFS_MSG_WARN,
+				 "superblock %u: not valid; it was due to be written, a crash explains it",
+				 i);
+		else
+			problem(ck, BAD_SUPER_SLOT, "superblock", i, "%s",
+				strerror(-s->slot[i].err));
+	}
+	if (s->bad > 1)
+		problem(ck, BAD_SUPER_SLOTS, "superblock", s->newest,
+			"bad=%u", s->bad);
+}
+
+static void check_state(struct check *ck)
+{
+	const struct owfs_super *sb = &ck->sb;
+
+	ck->report->clean = (sb->state & OWFS_STATE_CLEAN) &&
+			    !(sb->state & OWFS_STATE_ERROR);
+	if (sb->state & OWFS_STATE_ERROR)
+		owfs_msg(ck->param->msg, OWFS_MSG_WARN,
+			 "errors were recorded: count=%u first=%s block=%" PRIu64,
+			 sb->error_count, strerror((int)sb->error_code),
+			 sb->error_block);
+}
+
+int pass1_super(struct check *ck)
+{
+	struct owfs_super *sb = &ck->sb;
+	int ret = owfs_super_read(ck->bd, sb, &ck->slots, &ck->lower);
+
+	if (ret) {
+		if (ret != -ENODEV && ret != -EPROTONOSUPPORT)
+			problem(ck, BAD_SUPER_NONE, "superblock", 0, "%s",
+				strerror(-ret));
+		return ret;
+	}
+	ret = owfs_geo_init(&ck->geo, sb->blocksize, sb->nblocks);
+	if (ret)
+		return -EFSCORRUPTED;
+	ck->report->blocksize = sb->blocksize;
+	ck->report->nblocks = sb->nblocks;
+	check_state(ck);
+	if (sb->nblocks * sb->blocksize > ck->bd->size)
+		problem(ck, BAD_SUPER_SHORT, "superblock", ck->slots.newest,
+			"bytes=%" PRIu64 " device=%" PRIu64,
+			sb->nblocks * sb->blocksize, ck->bd->size);
+	check_slots(ck);
+	return check_progress(ck, 1, 1, 1);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Pass 2: every node of the tree, read through the verifiers: checksum, header,
+ * structure, keys between the parent's.  Left to be seen here: that no node is
+ * reached twice (which also makes the way through a forged tree end), that it
+ * stands where a node may, and that the second copy is the first's twin.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "fsck.h"
+#include "tree/node.h"
+
+#define PROGRESS_EVERY	64	/* nodes */
+
+int pass2_use(struct check *ck, owfs_fsblock_t start, uint64_t len,
+	      owfs_fsblock_t *dup)
+{
+	return usedmap_add(&ck->used, start, len, dup);
+}
+
+static int use_copy(struct check *ck, owfs_fsblock_t addr, bool *fresh)
+{
+	owfs_fsblock_t dup;
+	int ret;
+
+	if (!owfs_geo_range_ok(&ck->geo, addr, 1)) {
+		problem(ck, BAD_NODE_PLACE, "node", addr, "blocks=%" PRIu64,
+			ck->geo.nblocks);
+		return 0;
+	}
+	ret = pass2_use(ck, addr, 1, &dup);
+	if (ret == 0) {
+		*fresh = false;
+		problem(ck, BAD_NODE_TWICE, "node", addr, "reached again");
+	}
+	return ret < 0 ? ret : 0;
+}
+
+static int use_node(struct check *ck, const struct owfs_ptr *ptr, bool *fresh)
+{
+	int ret;
+
+	*fresh = true;
+	ret = use_copy(ck, ptr->addr[0], fresh);
+	if (!ret && ptr->addr[1] != OWFS_NOBLOCK)
+		ret = use_copy(ck, ptr->addr[1], fresh);
+	return ret;
+}
+
+/* The header has both addresses, so two copies are the same byte for byte. */
+static void check_copy(struct check *ck, const struct owfs_ptr *ptr,
+		       const void *data)
+{
+	const size_t size = ck->sb.blocksize;
+	int ret;
+
+	if (ptr->addr[1] == OWFS_NOBLOCK)
+		return;
+	ret = owfs_blkdev_read(ck->bd, ck->copy, size,
+			       (loff_t)(ptr->addr[1] * size));
+	if (!ret && memcmp(ck->copy, data, size))
+		ret = -EFSBADCRC;
+	if (ret)
+		problem(ck, BAD_NODE_COPY, "node", ptr->addr[1],
+			"other=%" PRIu64 ": %s", ptr->addr[0], strerror(-ret));
+}
+
+static int check_items(struct check *ck, const void *data)
+{
+	unsigned int n = owfs_node_nitems(data), i;
+	int ret = 0;
+
+	for (i = 0; i < n && !ret; i++) {
+		struct owfs_key key = owfs_leaf_key(data, i);
+
+		ret = pass3_item(ck, &key, owfs_leaf_val(data, i),
+				 owfs_leaf_len(data, i));
+	}
+	ck->report->items += n;
+	return ret;
+}
+
+static int enter(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
+		 const void *data)
+{
+	struct check *ck = ctx;
+	const struct owfs_root *root = ck->root;
+	bool fresh;
+	int ret;
+
+	ret = use_node(ck, ptr, &fresh);
+	if (ret)
+		return ret;
+	if (!fresh) {
+		ck->holes = true;
+		return 1;
+	}
+	check_copy(ck, ptr, data);
+	if (ck->report->nodes++ % PROGRESS_EVERY == 0) {
+		ret = check_progress(ck, 2, ck->used.blocks, ck->geo.nblocks -
+				     owfs_geo_fixed_total(&ck->geo) -
+				     root->map.free_blocks);
+		if (ret)
+			return ret;
+	}
+	return level ? 0 : check_items(ck, data);
+}
+
+static int bad(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
+	       int err)
+{
+	struct check *ck = ctx;
+
+	if (err == -ENOMEM)
+		return err;
+	ck->holes = true;
+	problem(ck, BAD_NODE_READ, "node", ptr->addr[0], "level=%u birth=%"
+		PRIu64 ": %s", level, ptr->birth, strerror(-err));
+	return 0;
+}
+
+int pass2_tree(struct check *ck)
+{
+	const struct owfs_btree_visitor v = {
+		.enter = enter, .bad = bad, .ctx = ck };
+	int ret = owfs_btree_visit(ck->bt, &v);
+
+	return ret < 0 ? ret : pass3_end(ck);
+}

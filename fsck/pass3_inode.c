@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Pass 3: items, inode by inode.  Each item is checked for its shape as it
+ * comes by; when the last of an inode has come, its sums are compared with
+ * what the inode item claims.
+ *
+ * An inode without links is being taken apart, a few items in a transaction,
+ * so of those only what is there is checked, not what is missing.
+ */
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "fsck.h"
+#include "object/orphan.h"
+
+int range_list_add(struct range_list *rl, uint64_t start, uint64_t end)
+{
+	struct range *v;
+
+	if (rl->n && rl->v[rl->n - 1].end == start) {
+		rl->v[rl->n - 1].end = end;
+		return 0;
+	}
+	if (rl->n == rl->cap) {
+		v = realloc(rl->v, (2 * rl->cap + 8) * sizeof(*v));
+		if (!v)
+			return -ENOMEM;
+		rl->v = v;
+		rl->cap = 2 * rl->cap + 8;
+	}
+	rl->v[rl->n++] = (struct range){ start, end };
+	return 0;
+}
+
+int pass3_name_is_new(struct object *obj, uint64_t hash, const char *name,
+		      size_t len)
+{
+	struct name_run *run = &obj->names;
+	unsigned char *p, *bytes;
+
+	if (hash != run->hash) {
+		run->hash = hash;
+		run->len = 0;
+	}
+	for (p = run->bytes; p < run->bytes + run->len; p += 1 + p[0])
+		if (p[0] == len && !memcmp(p + 1, name, len))
+			return 0;
+	if (run->len + len + 1 > run->cap) {
+		bytes = realloc(run->bytes, 2 * run->cap + 256);
+		if (!bytes)
+			return -ENOMEM;
+		run->bytes = bytes;
+		run->cap = 2 * run->cap + 256;
+	}
+	run->bytes[run->len] = (unsigned char)len;
+	memcpy(run->bytes + run->len + 1, name, len);
+	run->len += len + 1;
+	return 1;
+}
+
+/* ------------------------------------------------------- beginning and end */
+
+static void count_inode(struct owfs_check_report *r,
+			const struct owfs_attr *attr)
+{
+	switch (attr->mode & S_IFMT) {
+	case S_IFREG:
+		r->files++;
+		break;
+	case S_IFDIR:
+		r->dirs++;
+		break;
+	case S_IFLNK:
+		r->symlinks++;
+		break;
+	default:
+		r->others++;
+	}
+	if (attr->nlink == 0)
+		r->orphans++;
+}
+
+static int inode_item(struct check *ck, const struct owfs_key *key,
+		      const void *val, size_t len)
+{
+	struct object *obj = &ck->obj;
+	struct ino_rec *rec = inotab_get(&ck->inos, obj->ino);
+
+	if (!rec)
+		return -ENOMEM;
+	obj->has_item = rec->exists = true;
+	if (key->off || owfs_attr_from_disk(&obj->attr, val, len)) {
+		problem(ck, BAD_INODE_ITEM, "inode", obj->ino,
+			"length=%zu offset=%" PRIu64, len, key->off);
+		return 0;
+	}
+	obj->good = rec->good = true;
+	rec->parent = obj->attr.parent;
+	rec->nlink = obj->attr.nlink;
+	rec->ftype = IFTODT(obj->attr.mode);
+	rec->want_orphan = (uint8_t)owfs_orphan_flags(&obj->attr);
+	if (obj->ino >= ck->sb.ino_limit)
+		problem(ck, BAD_INODE_LIMIT, "inode", obj->ino,
+			"limit=%" PRIu64, ck->sb.ino_limit);
+	if (obj->attr.gen > ck->root->gen)
+		problem(ck, BAD_INODE_BIRTH, "inode", obj->ino,
+			"gen=%" PRIu64 " commit=%" PRIu64, obj->attr.gen,
+			ck->root->gen);
+	count_inode(ck->report, &obj->attr);
+	return 0;
+}
+
+static void dir_end(struct check *ck)
+{
+	const struct object *obj = &ck->obj;
+	const struct owfs_attr *attr = &obj->attr;
+
+	if (attr->size != obj->entries)
+		problem(ck, BAD_DIR_SIZE, "directory", obj->ino, "size=%" PRIu64
+			" entries=%" PRIu64, attr->size, obj->entries);
+	if (attr->nlink == 0 ? obj->entries != 0
+			     : attr->nlink != 2 + obj->subdirs)
+		problem(ck, BAD_DIR_NLINK, "directory", obj->ino,
+			"nlink=%u subdirectories=%" PRIu64, attr->nlink,
+			obj->subdirs);
+}
+
+static void symlink_end(struct check *ck)
+{
+	const struct object *obj = &ck->obj;
+
+	if (obj->attr.nlink && obj->attr.size != obj->target_len)
+		problem(ck, BAD_SYMLINK_SIZE, "inode", obj->ino, "size=%" PRIu64
+			" target=%" PRIu64, obj->attr.size, obj->target_len);
+}
+
+static void object_end(struct check *ck)
+{
+	struct object *obj = &ck->obj;
+
+	if (obj->good && S_ISDIR(obj->attr.mode))
+		dir_end(ck);
+	if (obj->good && S_ISLNK(obj->attr.mode))
+		symlink_end(ck);
+	if (obj->good)
+		pass3_file_end(ck);
+	if (obj->good)
+		pass3_xattr_end(ck);
+}
+
+/* Everything but the memory. */
+static void object_begin(struct object *obj, owfs_ino_t ino)
+{
+	struct object o = { .ino = ino };
+
+	o.names.bytes = obj->names.bytes;
+	o.names.cap = obj->names.cap;
+	o.values.v = obj->values.v;
+	o.values.cap = obj->values.cap;
+	o.past_eof.v = obj->past_eof.v;
+	o.past_eof.cap = obj->past_eof.cap;
+	o.intents.v = obj->intents.v;
+	o.intents.cap = obj->intents.cap;
+	*obj = o;
+}
+
+int pass3_end(struct check *ck)
+{
+	object_end(ck);
+	ck->obj.ino = 0;
+	return check_progress(ck, 3, 1, 1);
+}
+
+void pass3_free(struct check *ck)
+{
+	struct object *obj = &ck->obj;
+
+	free(obj->names.bytes);
+	free(obj->values.v);
+	free(obj->past_eof.v);
+	free(obj->intents.v);
+	*obj = (struct object){ 0 };
+}
+
+/* ------------------------------------------------------------------- items */
+
+static int orphan_item(struct check *ck, const struct owfs_key *key,
+		       const void *val, size_t len)
+{
+	const struct owfs_orphan_item *d = val;
+	uint32_t flags, known = OWFS_ORPHAN_UNLINKED | OWFS_ORPHAN_INTENTS;
+	struct ino_rec *rec;
+
+	if (len == sizeof(*d))
+		flags = le32_to_cpu(d->flags);
+	if (len != sizeof(*d) || !flags || (flags & ~known) ||
+	    le32_to_cpu(d->zero) || key->off == 0 || key->off > OWFS_INO_MAX) {
+		problem(ck, BAD_ORPHAN_ITEM, "inode", key->off, "length=%zu",
+			len);
+		return 0;
+	}
+	rec = inotab_get(&ck->inos, key->off);
+	if (!rec)
+		return -ENOMEM;
+	rec->orphan = (uint8_t)flags;
+	return 0;
+}
+
+/* Is @ino the number of an inode? */
+static bool is_inode_number(owfs_ino_t ino)
+{
+	return ino == OWFS_INO_ROOT ||
+	       (ino >= OWFS_INO_FIRST && ino <= OWFS_INO_MAX);
+}
+
+static bool type_fits(uint32_t mode, unsigned int type)
+{
+	switch (type) {
+	case OWFS_ITEM_DIRENT:
+		return S_ISDIR(mode);
+	case OWFS_ITEM_SYMLINK:
+		return S_ISLNK(mode);
+	case OWFS_ITEM_EXTENT:
+	case OWFS_ITEM_INTENT:
+		return S_ISREG(mode);
+	default:
+		return true;
+	}
+}
+
+/* Items of an inode that is missing or of another type: said once each inode. */
+static void check_owner(struct check *ck, unsigned int type)
+{
+	struct object *obj = &ck->obj;
+
+	if (obj->blamed)
+		return;
+	if (!obj->has_item) {
+		obj->blamed = true;
+		problem(ck, BAD_ITEM_ALONE, "inode", obj->ino, "type=%u", type);
+	} else if (obj->good && !type_fits(obj->attr.mode, type)) {
+		obj->blamed = true;
+		problem(ck, BAD_ITEM_MISFIT, "inode", obj->ino,
+			"type=%u mode=0%o", type, obj->attr.mode);
+	}
+}
+
+static int inode_part(struct check *ck, const struct owfs_key *key,
+		      const void *val, size_t len)
+{
+	unsigned int type = owfs_key_type(key);
+
+	check_owner(ck, type);
+	switch (type) {
+	case OWFS_ITEM_SYMLINK:
+		return pass3_symlink(ck, key, val, len);
+	case OWFS_ITEM_XATTR:
+		return pass3_xattr(ck, key, val, len);
+	case OWFS_ITEM_XATTR_CHUNK:
+		return pass3_xattr_chunk(ck, key, len);
+	case OWFS_ITEM_DIRENT:
+		return pass4_entry(ck, key, val, len);
+	case OWFS_ITEM_EXTENT:
+		return pass3_extent(ck, key, val, len);
+	default:
+		return pass3_intent(ck, key, val, len);
+	}
+}
+
+static bool type_is_known(unsigned int type)
+{
+	return type == OWFS_ITEM_INODE || type == OWFS_ITEM_SYMLINK ||
+	       type == OWFS_ITEM_XATTR || type == OWFS_ITEM_XATTR_CHUNK ||
+	       type == OWFS_ITEM_DIRENT || type == OWFS_ITEM_EXTENT ||
+	       type == OWFS_ITEM_INTENT || type == OWFS_ITEM_ORPHAN;
+}
+
+int pass3_item(struct check *ck, const struct owfs_key *key, const void *val,
+	       size_t len)
+{
+	owfs_ino_t ino = owfs_key_ino(key);
+	unsigned int type = owfs_key_type(key);
+
+	if (ino != ck->obj.ino) {
+		object_end(ck);
+		object_begin(&ck->obj, ino);
+	}
+	if (!type_is_known(type)) {
+		problem(ck, BAD_ITEM_TYPE, "inode", ino, "type=%u offset=%"
+			PRIu64, type, key->off);
+		return 0;
+	}
+	if (type == OWFS_ITEM_ORPHAN ? ino != OWFS_INO_ORPHANS
+				     : !is_inode_number(ino)) {
+		problem(ck, BAD_ITEM_OBJECT, "inode", ino, "type=%u offset=%"
+			PRIu64, type, key->off);
+		return 0;
+	}
+	if (type == OWFS_ITEM_ORPHAN)
+		return orphan_item(ck, key, val, len);
+	if (type == OWFS_ITEM_INODE)
+		return inode_item(ck, key, val, len);
+	return inode_part(ck, key, val, len);
+}

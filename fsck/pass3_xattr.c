@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Pass 3, what is stored in pieces: targets of symbolic links, and extended
+ * attributes with their values.  Attributes come before chunks, so each
+ * attribute announces its value and the chunks must be what was announced.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "fsck.h"
+#include "object/dir.h"
+#include "object/xattr.h"
+
+int pass3_symlink(struct check *ck, const struct owfs_key *key,
+		  const void *val, size_t len)
+{
+	struct object *obj = &ck->obj;
+	bool torn = obj->good && obj->attr.nlink == 0;
+
+	/* all chunks but the last are full, so a whole one comes before each */
+	if ((key->off != obj->target_chunks && !torn) ||
+	    (obj->target_len % OWFS_ITEM_MAX) || memchr(val, '\0', len))
+		problem(ck, BAD_SYMLINK_ITEM, "inode", obj->ino, "chunk=%"
+			PRIu64 " expected=%" PRIu64 " length=%zu", key->off,
+			obj->target_chunks, len);
+	obj->target_chunks = key->off + 1;
+	obj->target_len += len;
+	return 0;
+}
+
+/* ------------------------------------------------------------- attributes */
+
+static int announce(struct check *ck, uint32_t id, uint32_t len)
+{
+	struct value_list *vl = &ck->obj.values;
+	struct value *v;
+
+	if (vl->n == vl->cap) {
+		v = realloc(vl->v, (2 * vl->cap + 8) * sizeof(*v));
+		if (!v)
+			return -ENOMEM;
+		vl->v = v;
+		vl->cap = 2 * vl->cap + 8;
+	}
+	vl->v[vl->n++] = (struct value){ .id = id, .len = len };
+	return 0;
+}
+
+int pass3_xattr(struct check *ck, const struct owfs_key *key, const void *val,
+		size_t len)
+{
+	const struct owfs_xattr_item *d = val;
+	struct object *obj = &ck->obj;
+	uint64_t hash = key->off >> OWFS_HASH_SEQ_BITS;
+	uint32_t id;
+	size_t namelen;
+	int ret;
+
+	if (owfs_xattr_check(d, len, key->off)) {
+		problem(ck, BAD_XATTR_ITEM, "inode", obj->ino, "offset=%" PRIu64
+			" length=%zu", key->off, len);
+		return 0;
+	}
+	namelen = le16_to_cpu(d->namelen);
+	if (owfs_name_hash(&ck->fs, d->name, namelen) != hash)
+		problem(ck, BAD_XATTR_HASH, "inode", obj->ino, "offset=%" PRIu64
+			" name=%.*s", key->off, (int)namelen, d->name);
+	ret = pass3_name_is_new(obj, hash, d->name, namelen);
+	if (ret < 0)
+		return ret;
+	if (ret == 0)
+		problem(ck, BAD_XATTR_TWICE, "inode", obj->ino, "name=%.*s",
+			(int)namelen, d->name);
+	id = le32_to_cpu(d->valueid);
+	return id ? announce(ck, id, le32_to_cpu(d->valuelen)) : 0;
+}
+
+/* ------------------------------------------------------------------ values */
+
+static int cmp_value(const void *a, const void *b)
+{
+	const struct value *va = a, *vb = b;
+
+	return va->id < vb->id ? -1 : va->id > vb->id;
+}
+
+/* All attributes have come by: sort, and see that no two share a value. */
+static void sort_values(struct check *ck)
+{
+	struct value_list *vl = &ck->obj.values;
+	size_t i;
+
+	if (ck->obj.values_sorted)
+		return;
+	ck->obj.values_sorted = true;
+	if (vl->n)
+		qsort(vl->v, vl->n, sizeof(*vl->v), cmp_value);
+	for (i = 1; i < vl->n; i++)
+		if (vl->v[i].id == vl->v[i - 1].id)
+			problem(ck, BAD_XATTR_VALUE, "inode", ck->obj.ino,
+				"id=%u belongs to two attributes", vl->v[i].id);
+}
+
+/* The chunks of one value have all come by. */
+static void value_end(struct check *ck)
+{
+	struct object *obj = &ck->obj;
+	struct value want = { .id = obj->chunk_id }, *v = NULL;
+
+	if (!obj->chunk_id)
+		return;
+	if (obj->values.n)
+		v = bsearch(&want, obj->values.v, obj->values.n, sizeof(want),
+			    cmp_value);
+	if (v)
+		v->found = true;
+	if (!v || (v->len != obj->chunk_bytes && obj->attr.nlink))
+		problem(ck, BAD_XATTR_VALUE, "inode", obj->ino,
+			"id=%u bytes=%u wanted=%u", obj->chunk_id,
+			obj->chunk_bytes, v ? v->len : 0);
+	obj->chunk_id = 0;
+}
+
+int pass3_xattr_chunk(struct check *ck, const struct owfs_key *key, size_t len)
+{
+	struct object *obj = &ck->obj;
+	uint32_t id = (uint32_t)(key->off >> 16), chunk = key->off & 0xffff;
+	bool torn = obj->good && obj->attr.nlink == 0;
+
+	sort_values(ck);
+	if (id != obj->chunk_id) {
+		value_end(ck);
+		obj->chunk_id = id;
+		obj->chunk_next = obj->chunk_bytes = 0;
+	}
+	/* all chunks but the last are full, so a whole one comes before each */
+	if (key->off >> 48 || !id || (chunk != obj->chunk_next && !torn) ||
+	    obj->chunk_bytes % OWFS_ITEM_MAX)
+		problem(ck, BAD_XATTR_VALUE, "inode", obj->ino,
+			"id=%u chunk=%u expected=%u length=%zu", id, chunk,
+			obj->chunk_next, len);
+	obj->chunk_next = chunk + 1;
+	obj->chunk_bytes += (uint32_t)len;
+	return 0;
+}
+
+void pass3_xattr_end(struct check *ck)
+{
+	const struct value_list *vl = &ck->obj.values;
+	size_t i;
+
+	sort_values(ck);
+	value_end(ck);
+	for (i = 0; i < vl->n && ck->obj.attr.nlink; i++)
+		if (!vl->v[i].found)
+			problem(ck, BAD_XATTR_VALUE, "inode", ck->obj.ino,
+				"id=%u bytes=0 wanted=%u", vl->v[i].id,
+				vl->v[i].len);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Pass 4: names.  Entries are looked at as their directory's items come by and
+ * counted at the inode they name; when the whole tree has been seen, inodes
+ * are compared with the names they were given, and every directory must lead
+ * up to the root.
+ */
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "fsck.h"
+#include "object/dir.h"
+
+/* rec->reach */
+enum reach {
+	REACH_UNKNOWN,
+	REACH_WALKING,		/* on the way up from where this walk began */
+	REACH_ROOT,
+	REACH_LOST,
+};
+
+/* ---------------------------------------------------------------- entries */
+
+/* A name fit for a message. */
+struct shown {
+	char s[OWFS_NAME_MAX + 1];
+};
+
+static struct shown show(const char *name, size_t len)
+{
+	struct shown out;
+	size_t i;
+
+	if (len > OWFS_NAME_MAX)
+		len = OWFS_NAME_MAX;
+	for (i = 0; i < len; i++)
+		out.s[i] = (unsigned char)name[i] < ' ' || name[i] == 127 ?
+			   '?' : name[i];
+	out.s[len] = '\0';
+	return out;
+}
+
+static int check_name(struct check *ck, const struct owfs_key *key,
+		      const struct owfs_dirent_item *d)
+{
+	struct object *obj = &ck->obj;
+	uint64_t hash = key->off >> OWFS_HASH_SEQ_BITS;
+	size_t namelen = le16_to_cpu(d->namelen);
+	int ret;
+
+	if (owfs_name_hash(&ck->fs, d->name, namelen) != hash)
+		problem(ck, BAD_DIRENT_HASH, "directory", obj->ino,
+			"cookie=%" PRIu64 " name=%s", key->off,
+			show(d->name, namelen).s);
+	ret = pass3_name_is_new(obj, hash, d->name, namelen);
+	if (ret == 0)
+		problem(ck, BAD_DIRENT_TWICE, "directory", obj->ino,
+			"cookie=%" PRIu64 " name=%s", key->off,
+			show(d->name, namelen).s);
+	return ret < 0 ? ret : 0;
+}
+
+int pass4_entry(struct check *ck, const struct owfs_key *key, const void *val,
+		size_t len)
+{
+	const struct owfs_dirent_item *d = val;
+	struct object *obj = &ck->obj;
+	struct ino_rec *rec;
+	int ret;
+
+	obj->entries++;
+	if (owfs_dirent_check(d, len, key->off)) {
+		problem(ck, BAD_DIRENT_ITEM, "directory", obj->ino,
+			"cookie=%" PRIu64 " length=%zu", key->off, len);
+		return 0;
+	}
+	ret = check_name(ck, key, d);
+	if (ret)
+		return ret;
+	if (d->ftype == DT_DIR)
+		obj->subdirs++;
+	rec = inotab_get(&ck->inos, le64_to_cpu(d->ino));
+	if (!rec)
+		return -ENOMEM;
+	rec->names++;
+	rec->named_in = obj->ino;
+	rec->ftypes |= (uint16_t)(1u << (d->ftype & 15));
+	return 0;
+}
+
+/* --------------------------------------------- the name of a bad entry again */
+
+struct name_search {
+	owfs_ino_t ino;
+	struct shown name;
+};
+
+static int is_entry_of(void *ctx, const struct owfs_key *key, const void *val,
+		       size_t len)
+{
+	const struct owfs_dirent_item *d = val;
+	struct name_search *ns = ctx;
+
+	if (owfs_dirent_check(d, len, key->off) ||
+	    le64_to_cpu(d->ino) != ns->ino)
+		return 0;
+	ns->name = show(d->name, le16_to_cpu(d->namelen));
+	return 1;
+}
+
+static struct shown name_of(struct check *ck, const struct ino_rec *rec)
+{
+	struct name_search ns = { .ino = rec->ino, .name = { "?" } };
+	struct owfs_key first = owfs_key(rec->named_in, OWFS_ITEM_DIRENT, 0);
+	struct owfs_key last = first;
+
+	last.off = UINT64_MAX;
+	owfs_btree_walk(ck->bt, &first, &last, is_entry_of, &ns);
+	return ns.name;
+}
+
+/* ---------------------------------------------------------- names and inodes */
+
+static void check_missing(struct check *ck, const struct ino_rec *rec)
+{
+	if (rec->names)
+		problem(ck, BAD_DIRENT_TARGET, "directory", rec->named_in,
+			"name=%s inode=%" PRIu64, name_of(ck, rec).s,
+			rec->ino);
+	if (rec->orphan)
+		problem(ck, BAD_ORPHAN_TARGET, "inode", rec->ino, "flags=%#x",
+			rec->orphan);
+}
+
+static void check_dir(struct check *ck, const struct ino_rec *rec)
+{
+	owfs_ino_t in = rec->ino == OWFS_INO_ROOT ? rec->ino : rec->named_in;
+
+	if (rec->names > 1 || (rec->names && rec->ino == OWFS_INO_ROOT))
+		problem(ck, BAD_DIR_NAMES, "directory", rec->ino,
+			"names=%u one=%s in=%" PRIu64, rec->names,
+			name_of(ck, rec).s, rec->named_in);
+	else if (in && rec->parent != in)
+		problem(ck, BAD_DIR_PARENT, "directory", rec->ino,
+			"parent=%" PRIu64 " named in=%" PRIu64, rec->parent,
+			in);
+}
+
+static void check_links(struct check *ck, const struct ino_rec *rec)
+{
+	bool dir = rec->ftype == DT_DIR;
+
+	if (rec->ino == OWFS_INO_ROOT)
+		return;
+	if (rec->names == 0 && rec->nlink)
+		problem(ck, BAD_INODE_LOST, "inode", rec->ino, "nlink=%u",
+			rec->nlink);
+	else if (dir ? rec->names && !rec->nlink : rec->names != rec->nlink)
+		problem(ck, BAD_INODE_NLINK, "inode", rec->ino,
+			"nlink=%u names=%u", rec->nlink, rec->names);
+}
+
+static void check_inode(struct check *ck, const struct ino_rec *rec)
+{
+	if (rec->ftypes & ~(1u << rec->ftype))
+		problem(ck, BAD_DIRENT_FTYPE, "directory", rec->named_in,
+			"name=%s inode=%" PRIu64 " type=%u types named=%#x",
+			name_of(ck, rec).s, rec->ino, rec->ftype, rec->ftypes);
+	check_links(ck, rec);
+	if (rec->ftype == DT_DIR)
+		check_dir(ck, rec);
+	if (rec->orphan != rec->want_orphan)
+		problem(ck, BAD_ORPHAN_FLAGS, "inode", rec->ino,
+			"flags=%#x wanted=%#x nlink=%u", rec->orphan,
+			rec->want_orphan, rec->nlink);
+}
+
+/* ------------------------------------------------------------ reachability */
+
+/*
+ * From @rec upwards until it is known where that leads.  A directory without a
+ * name is somebody else's problem, and so is one whose parent is missing.
+ */
+static void walk_up(struct check *ck, struct ino_rec *rec)
+{
+	struct ino_rec *r = rec;
+	uint8_t reach;
+
+	while (r && r->reach == REACH_UNKNOWN) {
+		r->reach = REACH_WALKING;
+		r = inotab_find(&ck->inos, r->named_in);
+	}
+	reach = r ? r->reach : REACH_LOST;
+	if (reach == REACH_WALKING) {
+		reach = REACH_LOST;
+		problem(ck, BAD_DIR_LOOP, "directory", r->ino, "name=%s in=%"
+			PRIu64, name_of(ck, r).s, r->named_in);
+	}
+	for (r = rec; r && r->reach == REACH_WALKING;
+	     r = inotab_find(&ck->inos, r->named_in))
+		r->reach = reach;
+}
+
+static bool check_root_dir(struct check *ck)
+{
+	struct ino_rec *root = inotab_find(&ck->inos, OWFS_INO_ROOT);
+
+	if (!root || !root->exists ||
+	    (root->good && (root->ftype != DT_DIR || !root->nlink))) {
+		problem(ck, BAD_ROOT_DIR, "inode", OWFS_INO_ROOT, "%s",
+			root && root->exists ? "no directory" : "missing");
+		return false;
+	}
+	root->reach = REACH_ROOT;
+	return true;
+}
+
+int pass4_names(struct check *ck)
+{
+	bool rooted = check_root_dir(ck);
+	struct ino_rec *rec;
+
+	inotab_for_each(&ck->inos, rec) {
+		if (!rec->exists)
+			check_missing(ck, rec);
+		else if (rec->good)
+			check_inode(ck, rec);
+		if (rooted && rec->good && rec->ftype == DT_DIR)
+			walk_up(ck, rec);
+	}
+	return check_progress(ck, 4, 1, 1);
+}
