@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Items of the tree, decoded. */
+#include <string.h>
+
+#include "base/util.h"
+#include "dump.h"
+
+static const char *const type_names[] = {
+	[OWFS_ITEM_INODE] = "inode",
+	[OWFS_ITEM_SYMLINK] = "symlink",
+	[OWFS_ITEM_XATTR] = "xattr",
+	[OWFS_ITEM_XATTR_CHUNK] = "xattr_chunk",
+	[OWFS_ITEM_DIRENT] = "dirent",
+	[OWFS_ITEM_INLINE] = "inline",
+	[OWFS_ITEM_EXTENT] = "extent",
+	[OWFS_ITEM_INTENT] = "intent",
+	[OWFS_ITEM_ORPHAN] = "orphan",
+	[OWFS_ITEM_REFCOUNT] = "refcount",
+	[OWFS_ITEM_CSUM] = "csum",
+	[OWFS_ITEM_DEAD] = "dead",
+	[OWFS_ITEM_SNAPSHOT] = "snapshot",
+};
+
+static void show_time(struct out *o, const char *key,
+		      const struct owfs_time_disk *t)
+{
+	char text[48];
+
+	snprintf(text, sizeof(text), "%lld.%09u",
+		 (long long)le64_to_cpu(t->sec), le32_to_cpu(t->nsec));
+	out_str(o, key, text);
+}
+
+static bool show_inode(struct out *o, const void *val, size_t len)
+{
+	const struct owfs_inode_item *d = val;
+
+	if (len != sizeof(*d))
+		return false;
+	out_octal(o, "mode", le32_to_cpu(d->mode));
+	out_u64(o, "nlink", le32_to_cpu(d->nlink));
+	out_u64(o, "uid", le32_to_cpu(d->uid));
+	out_u64(o, "gid", le32_to_cpu(d->gid));
+	out_u64(o, "size", le64_to_cpu(d->size));
+	out_u64(o, "nblocks", le64_to_cpu(d->nblocks));
+	out_hex(o, "flags", le32_to_cpu(d->flags));
+	out_u64(o, "projid", le32_to_cpu(d->projid));
+	out_hex(o, "rdev", le64_to_cpu(d->rdev));
+	out_u64(o, "parent", le64_to_cpu(d->parent));
+	out_u64(o, "gen", le64_to_cpu(d->gen));
+	show_time(o, "atime", &d->atime);
+	show_time(o, "mtime", &d->mtime);
+	show_time(o, "ctime", &d->ctime);
+	show_time(o, "btime", &d->btime);
+	out_u64(o, "xattr_next", le32_to_cpu(d->xattr_next));
+	return true;
+}
+
+static bool show_dirent(struct out *o, const void *val, size_t len)
+{
+	const struct owfs_dirent_item *d = val;
+
+	if (len < sizeof(*d) || len - sizeof(*d) != le16_to_cpu(d->namelen))
+		return false;
+	out_bytes(o, "name", d->name, le16_to_cpu(d->namelen));
+	out_u64(o, "target", le64_to_cpu(d->ino));
+	out_u64(o, "ftype", d->ftype);
+	return true;
+}
+
+static bool show_xattr(struct out *o, const void *val, size_t len)
+{
+	const struct owfs_xattr_item *d = val;
+	size_t namelen, valuelen;
+
+	if (len < sizeof(*d))
+		return false;
+	namelen = le16_to_cpu(d->namelen);
+	valuelen = le32_to_cpu(d->valueid) ? 0 : le32_to_cpu(d->valuelen);
+	if (len != sizeof(*d) + namelen + valuelen)
+		return false;
+	out_bytes(o, "name", d->name, namelen);
+	out_u64(o, "valuelen", le32_to_cpu(d->valuelen));
+	if (le32_to_cpu(d->valueid))
+		out_u64(o, "valueid", le32_to_cpu(d->valueid));
+	else
+		out_bytes(o, "value", d->name + namelen, valuelen);
+	return true;
+}
+
+static bool show_extent(struct out *o, const void *val, size_t len)
+{
+	const struct owfs_extent_item *d = val;
+
+	if (len != sizeof(*d))
+		return false;
+	out_u64(o, "fsblock", le64_to_cpu(d->fsblock));
+	out_u64(o, "len", le32_to_cpu(d->len));
+	out_bool(o, "unwritten", le32_to_cpu(d->flags) & OWFS_EXTENT_UNWRITTEN);
+	out_hex(o, "flags", le32_to_cpu(d->flags));
+	out_u64(o, "birth", le64_to_cpu(d->birth));
+	return true;
+}
+
+static bool show_intent(struct out *o, const void *val, size_t len)
+{
+	const struct owfs_intent_item *d = val;
+
+	if (len != sizeof(*d))
+		return false;
+	out_u64(o, "end", le64_to_cpu(d->end));
+	return true;
+}
+
+static bool show_orphan(struct out *o, const void *val, size_t len)
+{
+	const struct owfs_orphan_item *d = val;
+
+	if (len != sizeof(*d))
+		return false;
+	out_hex(o, "flags", le32_to_cpu(d->flags));
+	return true;
+}
+
+static bool show_value(struct out *o, unsigned int type, const void *val,
+		       size_t len)
+{
+	switch (type) {
+	case OWFS_ITEM_INODE:
+		return show_inode(o, val, len);
+	case OWFS_ITEM_DIRENT:
+		return show_dirent(o, val, len);
+	case OWFS_ITEM_XATTR:
+		return show_xattr(o, val, len);
+	case OWFS_ITEM_EXTENT:
+		return show_extent(o, val, len);
+	case OWFS_ITEM_INTENT:
+		return show_intent(o, val, len);
+	case OWFS_ITEM_ORPHAN:
+		return show_orphan(o, val, len);
+	case OWFS_ITEM_SYMLINK:
+		out_bytes(o, "target", val, len);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static const char *type_name(unsigned int type, char buf[static 16])
+{
+	if (type < ARRAY_SIZE(type_names) && type_names[type])
+		return type_names[type];
+	snprintf(buf, 16, "type%u", type);
+	return buf;
+}
+
+void dump_item(struct out *o, const struct owfs_key *key, const void *val,
+	       size_t len)
+{
+	char buf[16];
+
+	out_open(o, NULL, OUT_LINE);
+	out_u64(o, "ino", owfs_key_ino(key));
+	out_str(o, "item", type_name(owfs_key_type(key), buf));
+	out_u64(o, "off", key->off);
+	if (!show_value(o, owfs_key_type(key), val, len)) {
+		out_u64(o, "length", len);
+		out_bytes(o, "bytes", val, len);
+	}
+	out_close(o);
+}
