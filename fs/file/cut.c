@@ -126,11 +126,12 @@ static int load_edges(const struct cut *c, struct owfs_extent_edit *ed,
 static int cut_plan(struct cut *c, struct owfs_extent_edit *ed)
 {
 	unsigned int max = c->inode->i_fs->fs_param.cut_extents;
+	unsigned int step = owfs_extent_step(c->inode->i_fs);
 	int ret = load_edges(c, ed, true), many = 0;
 
 	if (!ret && c->first < c->end)
 		many = ret = owfs_extent_edit_load(ed, c->first, c->end,
-						   max ? max : OWFS_EXTENT_STEP);
+						   max ? max : step);
 	if (ret >= 0)
 		ret = load_edges(c, ed, false);
 	if (ret >= 0 && !many)
@@ -164,7 +165,7 @@ static int cut_apply(struct cut *c, struct owfs_extent_edit *ed, bool doom,
 /* Caller holds i_lock.  1: the range is doomed, reclaim has work. */
 static int cut_trans(struct cut *c, struct owfs_extent_edit *ed)
 {
-	unsigned int items = 0, run;
+	unsigned int intents = 0;
 	struct owfs_trans tr;
 	int ret, doom = cut_plan(c, ed);
 
@@ -172,13 +173,12 @@ static int cut_trans(struct cut *c, struct owfs_extent_edit *ed)
 		return doom;
 	if (doom) {
 		ret = owfs_intent_prepare(c->inode, c->first, c->end, 1,
-					  &items);
+					  &intents);
 		if (ret)
 			return ret;
 	}
-	run = (unsigned int)max_u64(owfs_extent_edit_items(ed), items);
-	ret = owfs_trans_begin(c->inode->i_fs, &tr,
-			       doom ? OWFS_INTENT_PLACES : 2, run, c->class);
+	ret = owfs_extent_begin(c->inode->i_fs, &tr, owfs_extent_edit_items(ed),
+				intents, c->class);
 	if (ret)
 		return ret;
 	ret = cut_apply(c, ed, doom, &tr);
@@ -221,7 +221,7 @@ static int truncate_once(struct owfs_inode *inode, uint64_t size)
 
 	owfs_range_lock(&inode->i_range, &range, size / bs, UINT64_MAX, true);
 	c.size = owfs_file_size(inode);
-	if (size < c.size) {
+	if (size <= c.size) {	/* at the same size, what was preallocated goes */
 		c.class = OWFS_RESV_FREEING;
 		c.first = div_round_up(size, bs);
 		c.end = UINT64_MAX;
@@ -291,7 +291,7 @@ static int room_for(struct owfs_fs *fs, uint64_t blocks)
 /* Blocks that one transaction of preallocation maps at most. */
 #define FILL_MAX	(1ull << 16)
 /* ... and where doomed extents may lie below, so that they are few */
-#define FILL_DOOMED	1024u
+#define FILL_DOOMED	64u
 
 static int fill_trans(struct owfs_inode *inode, owfs_fileoff_t off,
 		      owfs_fsblock_t fsblock, uint64_t len,
@@ -310,10 +310,9 @@ static int fill_trans(struct owfs_inode *inode, owfs_fileoff_t off,
 	if (!ret && intents)
 		ret = owfs_intent_prepare(inode, off, off + len, 1, &items);
 	if (!ret)
-		ret = owfs_trans_begin(inode->i_fs, &tr,
-				       intents ? OWFS_INTENT_PLACES : 2,
-				       owfs_extent_edit_items(ed) + items,
-				       OWFS_RESV_NORMAL);
+		ret = owfs_extent_begin(inode->i_fs, &tr,
+					owfs_extent_edit_items(ed), items,
+					OWFS_RESV_NORMAL);
 	if (ret) {
 		owfs_alloc_unstage(inode->i_fs->fs_al, fsblock, len, false);
 		return ret;

@@ -388,13 +388,15 @@ ssize_t owfs_file_write(struct owfs_inode *inode, const void *buf, size_t len,
 
 int owfs_file_fsync(struct owfs_inode *inode, bool datasync)
 {
-	owfs_gen_t gen = __atomic_load_n(&inode->i_gen, __ATOMIC_ACQUIRE);
-	int ret = 0;
+	int ret;
 
-	/* size and mapping are in the same commit as the times */
+	/*
+	 * Everything, not only this inode: no state older than an answered
+	 * fsync may ever be seen (P2).  What datasync could leave out is in the
+	 * same commit anyway.
+	 */
 	(void)datasync;
-	if (gen)
-		ret = owfs_commit_wait(inode->i_fs, gen);
+	ret = owfs_commit_all(inode->i_fs);
 	return ret ? ret : __atomic_load_n(&inode->i_data_err, __ATOMIC_RELAXED);
 }
 
@@ -458,7 +460,7 @@ static ssize_t copy_some(struct owfs_inode *in, loff_t in_pos,
 ssize_t owfs_file_copy(struct owfs_inode *in, loff_t in_pos,
 		       struct owfs_inode *out, loff_t out_pos, uint64_t len)
 {
-	uint64_t done;
+	uint64_t done, size;
 	ssize_t n = 0;
 	char *buf;
 
@@ -468,6 +470,9 @@ ssize_t owfs_file_copy(struct owfs_inode *in, loff_t in_pos,
 	if (in == out && (uint64_t)in_pos < (uint64_t)out_pos + len &&
 	    (uint64_t)out_pos < (uint64_t)in_pos + len)
 		return -EINVAL;
+	/* the end as it is now: what we append is not to be copied again */
+	size = owfs_file_size(in);
+	len = size > (uint64_t)in_pos ? min_u64(len, size - (uint64_t)in_pos) : 0;
 	buf = aligned_alloc(OWFS_IO_ALIGN, OWFS_WRITE_MAX);
 	if (!buf)
 		return -ENOMEM;

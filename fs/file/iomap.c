@@ -63,7 +63,7 @@ struct begin {
 	uint64_t len;
 	bool in_place;
 	owfs_fsblock_t fsblock;		/* in place: the blocks; else near here */
-	unsigned int places, run;	/* what the ioend's transaction may change */
+	unsigned int items, intents;	/* that the ioend's transaction may change */
 };
 
 /*
@@ -123,10 +123,9 @@ static int begin_look(struct owfs_inode *inode, struct begin *b)
 		b->fsblock = begin_goal(&ed, b->off);
 		if (!doomed && !staged)
 			begin_cut_at_unwritten(inode, &ed, b);
-		/* neighbours may come, and each item may become two */
-		b->run = 2 * ((unsigned int)ed.old.n + 2) + 3;
-		b->places = owfs_inode_has_intents(inode) ?
-				OWFS_INTENT_PLACES : 2;
+		b->items = owfs_extent_edit_worst(&ed, b->off,
+						  b->off + b->len, 1);
+		b->intents = owfs_inode_has_intents(inode) ? 3 : 0;
 	}
 	owfs_extent_edit_done(&ed);
 	return ret;
@@ -139,7 +138,8 @@ static int begin_stage(struct owfs_inode *inode, struct begin *b)
 	struct owfs_resv resv;
 	int ret;
 
-	ret = owfs_resv_take(fs, &resv, b->places, b->run, OWFS_RESV_NORMAL);
+	ret = owfs_extent_reserve(fs, &resv, b->items, b->intents,
+				  OWFS_RESV_NORMAL);
 	if (ret)
 		return ret;
 	if (!b->in_place)
@@ -203,7 +203,7 @@ static int remap_prepare(struct remap *rm)
 {
 	struct owfs_inode *inode = rm->inode;
 	struct owfs_fs *fs = inode->i_fs;
-	unsigned int n, items, run, places = 2;
+	unsigned int n, items, intents = 0;
 	struct owfs_resv have;
 	int ret;
 
@@ -215,17 +215,13 @@ static int remap_prepare(struct remap *rm)
 		ret = owfs_extent_edit_load(&rm->ed, rm->first, rm->end, 0);
 	if (ret)
 		return ret;
-	run = 2 * (unsigned int)rm->ed.old.n + 2 * n + 1;
-	if (owfs_inode_has_intents(inode)) {
-		places = OWFS_INTENT_PLACES;
-		ret = owfs_intent_prepare(inode, rm->first, rm->end, n, &items);
-		if (ret)
-			return ret;
-		run = (unsigned int)max_u64(run, items);
-	}
-	if (have.nodes < owfs_btree_worst(fs->fs_bt, places, run))
-		ret = owfs_resv_take(fs, &rm->resv, places, run,
-				     OWFS_RESV_FREEING);
+	items = owfs_extent_edit_worst(&rm->ed, rm->first, rm->end, n);
+	if (owfs_inode_has_intents(inode))
+		ret = owfs_intent_prepare(inode, rm->first, rm->end, n,
+					  &intents);
+	if (!ret && have.nodes < owfs_extent_nodes(fs, items, intents))
+		ret = owfs_extent_reserve(fs, &rm->resv, items, intents,
+					  OWFS_RESV_FREEING);
 	return ret ? ret : 1;
 }
 

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/util.h"
 #include "object/extent.h"
+#include "object/intent.h"
 
 /*
  * Generation of the newest snapshot: blocks born later belong to the live file
@@ -488,15 +489,46 @@ int owfs_extent_edit_prepare(struct owfs_extent_edit *ed)
 	return ret;
 }
 
-unsigned int owfs_extent_edit_items(const struct owfs_extent_edit *ed)
-{
-	return (unsigned int)(ed->old.n + ed->new.n + 1);
-}
-
 static bool extent_same(const struct owfs_extent *a, const struct owfs_extent *b)
 {
 	return a->len == b->len && a->fsblock == b->fsblock &&
 	       a->flags == b->flags && a->birth == b->birth;
+}
+
+/* Walk both arrays by offset: where they differ an item changes. */
+unsigned int owfs_extent_edit_items(const struct owfs_extent_edit *ed)
+{
+	const struct owfs_extent *old = ed->old.v, *old_end = old + ed->old.n;
+	const struct owfs_extent *new = ed->new.v, *new_end = new + ed->new.n;
+	unsigned int n = 0;
+
+	while (old < old_end || new < new_end) {
+		if (new == new_end || (old < old_end && old->off < new->off)) {
+			old++;
+			n++;
+		} else if (old == old_end || new->off < old->off) {
+			new++;
+			n++;
+		} else {
+			n += !extent_same(old++, new++);
+		}
+	}
+	return n ? n : 1;
+}
+
+/*
+ * A piece is itself an item; it may cut the extents at its two ends, one of
+ * which then has a new key, or else join them.
+ */
+unsigned int owfs_extent_edit_worst(const struct owfs_extent_edit *ed,
+				    owfs_fileoff_t first, owfs_fileoff_t end,
+				    unsigned int n)
+{
+	size_t i = vec_search(&ed->old, first), j = i;
+
+	while (j < ed->old.n && ed->old.v[j].off < end)
+		j++;
+	return (unsigned int)(j - i) + 3 * n;
 }
 
 static int edit_write_item(struct owfs_extent_edit *ed, struct owfs_trans *tr,
@@ -555,6 +587,83 @@ int owfs_extent_edit_apply(struct owfs_extent_edit *ed, struct owfs_trans *tr)
 	return 0;
 }
 
+/* ----------------------------------------------------------- reservations */
+
+/* Most edits are small: one reservation for both places is then the cheapest. */
+#define ITEMS_FEW	4u
+
+unsigned int owfs_extent_nodes(const struct owfs_fs *fs, unsigned int items,
+			       unsigned int intents)
+{
+	unsigned int nodes;
+
+	if (items <= ITEMS_FEW && !intents)
+		return owfs_btree_worst(fs->fs_bt, 2, items);
+	nodes = owfs_btree_worst(fs->fs_bt, 1, items) +
+		owfs_btree_worst(fs->fs_bt, intents ? 2 : 1, 1);
+	return intents ? nodes + owfs_btree_worst(fs->fs_bt, 1, intents) : nodes;
+}
+
+/* Add one more to what *@sum holds; on failure it holds nothing. */
+static int resv_add(struct owfs_fs *fs, struct owfs_resv *sum,
+		    unsigned int nplaces, unsigned int run,
+		    enum owfs_resv_class class)
+{
+	struct owfs_resv r;
+	int ret = owfs_resv_take(fs, &r, nplaces, run, class);
+
+	if (ret) {
+		owfs_resv_give(fs, sum);
+		return ret;
+	}
+	sum->nodes += r.nodes;
+	sum->blocks += r.blocks;
+	return 0;
+}
+
+int owfs_extent_reserve(struct owfs_fs *fs, struct owfs_resv *resv,
+			unsigned int items, unsigned int intents,
+			enum owfs_resv_class class)
+{
+	int ret;
+
+	if (items <= ITEMS_FEW && !intents)
+		return owfs_resv_take(fs, resv, 2, items, class);
+	ret = owfs_resv_take(fs, resv, 1, items, class);
+	if (!ret)
+		ret = resv_add(fs, resv, intents ? 2 : 1, 1, class);
+	if (!ret && intents)
+		ret = resv_add(fs, resv, 1, intents, class);
+	return ret;
+}
+
+int owfs_extent_begin(struct owfs_fs *fs, struct owfs_trans *tr,
+		      unsigned int items, unsigned int intents,
+		      enum owfs_resv_class class)
+{
+	struct owfs_resv resv;
+	int ret = owfs_extent_reserve(fs, &resv, items, intents, class);
+
+	if (!ret)
+		owfs_trans_join(fs, tr, &resv);
+	return ret;
+}
+
+/*
+ * Half of what freeing transactions of one generation may have together: a
+ * punch has two edges, and is not the only one.
+ */
+unsigned int owfs_extent_step(const struct owfs_fs *fs)
+{
+	uint64_t budget = fs->fs_super.reserve_blocks / 3 / 2 /
+			  fs->fs_super.meta_copies;
+	unsigned int n = OWFS_EXTENT_STEP;
+
+	while (n > 1 && owfs_extent_nodes(fs, n + 2, 1) > budget)
+		n /= 2;
+	return n;
+}
+
 /* ---------------------------------------------------------------- reclaim */
 
 static int reclaim_apply(struct owfs_extent_edit *ed)
@@ -564,9 +673,9 @@ static int reclaim_apply(struct owfs_extent_edit *ed)
 	int ret = owfs_extent_edit_prepare(ed);
 
 	if (!ret)
-		ret = owfs_trans_begin(inode->i_fs, &tr, 2,
-				       owfs_extent_edit_items(ed),
-				       OWFS_RESV_FREEING);
+		ret = owfs_extent_begin(inode->i_fs, &tr,
+					owfs_extent_edit_items(ed), 0,
+					OWFS_RESV_FREEING);
 	if (ret)
 		return ret;
 	ret = owfs_extent_edit_apply(ed, &tr);
@@ -577,20 +686,22 @@ static int reclaim_apply(struct owfs_extent_edit *ed)
 	return owfs_trans_end(&tr);
 }
 
-int owfs_extent_reclaim_step(struct owfs_inode *inode, owfs_fileoff_t first,
-			     owfs_fileoff_t end)
+int owfs_extent_reclaim_step(struct owfs_inode *inode)
 {
 	struct owfs_extent_edit ed;
 	int ret, more;
 
+	if (owfs_inode_has_intents(inode)) {
+		ret = owfs_intent_reclaim_locked(inode);
+		return ret ? ret : 1;
+	}
 	owfs_extent_edit_init(&ed, inode);
-	pthread_rwlock_wrlock(&inode->i_lock);
-	more = ret = owfs_extent_edit_load(&ed, first, end, OWFS_EXTENT_STEP);
+	more = ret = owfs_extent_edit_load(&ed, 0, UINT64_MAX,
+					   owfs_extent_step(inode->i_fs));
 	if (ret >= 0)
-		ret = owfs_extent_edit_punch(&ed, first, ed.end);
+		ret = owfs_extent_edit_punch(&ed, 0, ed.end);
 	if (!ret && ed.freed.n)
 		ret = reclaim_apply(&ed);
-	pthread_rwlock_unlock(&inode->i_lock);
 	owfs_extent_edit_done(&ed);
 	return ret ? ret : more;
 }

@@ -12,7 +12,7 @@
  *	ret = owfs_extent_edit_load(&ed, off, end, max);
  *	ret = owfs_extent_edit_punch(&ed, off, end);	or _map, _convert
  *	ret = owfs_extent_edit_prepare(&ed);
- *	... begin, with owfs_extent_edit_items(&ed) as a run ...
+ *	ret = owfs_extent_begin(fs, &tr, owfs_extent_edit_items(&ed), 0, class);
  *	ret = owfs_extent_edit_apply(&ed, &tr);		abort on failure
  *	ret = owfs_inode_store(&tr, inode, false);
  *	... end ...
@@ -89,6 +89,11 @@ struct owfs_extent_edit {
 /* Extents and blocks that one transaction takes away at most. */
 #define OWFS_EXTENT_STEP	64u
 #define OWFS_EXTENT_STEP_BLOCKS	(1ull << 20)
+/*
+ * The same for @fs: fewer on a small filesystem, whose reserve must cover what
+ * such a transaction may need in the worst case.
+ */
+unsigned int owfs_extent_step(const struct owfs_fs *fs);
 
 void owfs_extent_edit_init(struct owfs_extent_edit *ed,
 			   struct owfs_inode *inode);
@@ -115,8 +120,28 @@ int owfs_extent_edit_convert(struct owfs_extent_edit *ed, owfs_fileoff_t off,
 			     uint64_t len, owfs_fsblock_t fsblock);
 /* Read what freeing will need; check the inode's count of blocks. */
 int owfs_extent_edit_prepare(struct owfs_extent_edit *ed);
-/* Items that may change: the run of a reservation. */
+/* Items that will change: for owfs_extent_begin(). */
 unsigned int owfs_extent_edit_items(const struct owfs_extent_edit *ed);
+/*
+ * The same before anything is planned: at most so many items change if @n
+ * pieces of [first, end), which is loaded, are mapped.
+ */
+unsigned int owfs_extent_edit_worst(const struct owfs_extent_edit *ed,
+				    owfs_fileoff_t first, owfs_fileoff_t end,
+				    unsigned int n);
+/*
+ * Reserve for a transaction that changes @items neighbouring extents, the
+ * inode item, and if @intents is not 0 so many intents and the orphan item.
+ */
+int owfs_extent_reserve(struct owfs_fs *fs, struct owfs_resv *resv,
+			unsigned int items, unsigned int intents,
+			enum owfs_resv_class class);
+int owfs_extent_begin(struct owfs_fs *fs, struct owfs_trans *tr,
+		      unsigned int items, unsigned int intents,
+		      enum owfs_resv_class class);
+/* Nodes that owfs_extent_reserve() would take. */
+unsigned int owfs_extent_nodes(const struct owfs_fs *fs, unsigned int items,
+			       unsigned int intents);
 /*
  * Change the tree, free, use, and count in i_attr.nblocks; the caller stores
  * the inode in the same transaction (T5).
@@ -126,12 +151,10 @@ int owfs_extent_edit_apply(struct owfs_extent_edit *ed, struct owfs_trans *tr);
 /* --------------------------------------------------------------- reclaim */
 
 /*
- * One bounded transaction that takes extents of [first, end) away, on a full
- * filesystem too; takes i_lock.  1: there may be more; 0: there are none;
- * -EAGAIN as begin, no lock is held then.  For inodes without a name; does not
- * look at intents.
+ * One bounded transaction that takes extents and intents of a file without a
+ * name away, on a full filesystem too.  Caller holds i_lock for writing.
+ * 1: there may be more; 0: there are none; -EAGAIN as begin.
  */
-int owfs_extent_reclaim_step(struct owfs_inode *inode, owfs_fileoff_t first,
-			     owfs_fileoff_t end);
+int owfs_extent_reclaim_step(struct owfs_inode *inode);
 
 #endif

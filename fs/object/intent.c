@@ -86,9 +86,19 @@ bool owfs_intent_covers(const struct owfs_inode *inode, owfs_fileoff_t off,
 	return inside;
 }
 
+/* In the worst case an item costs four nodes; half the share of a generation. */
+unsigned int owfs_intents_limit(const struct owfs_fs *fs)
+{
+	uint64_t n = fs->fs_super.reserve_blocks / 3 / 8 /
+		     fs->fs_super.meta_copies;
+
+	return (unsigned int)min_u64(max_u64(n, 4), OWFS_INTENTS_MANY);
+}
+
 bool owfs_intents_are_many(const struct owfs_inode *inode)
 {
-	return inode->i_intents && inode->i_intents->n >= OWFS_INTENTS_MANY;
+	return inode->i_intents &&
+	       inode->i_intents->n >= owfs_intents_limit(inode->i_fs);
 }
 
 /* ----------------------------------------------------------------- loading */
@@ -169,7 +179,7 @@ int owfs_intent_prepare(struct owfs_inode *inode, owfs_fileoff_t first,
 	if (ret)
 		return ret;
 	intents_meet(inode->i_intents, first, end, &i, &j);
-	*items = (unsigned int)(j - i) + 2 * n + 1;
+	*items = (unsigned int)(j - i) + 2 * n;
 	ret = owfs_btree_prefetch(bt, &orphan);
 	for (; i < j && !ret; i++) {
 		key = intent_key(inode, inode->i_intents->v[i].first);
@@ -275,17 +285,17 @@ static int reclaim_apply(struct owfs_extent_edit *ed, const struct owfs_intent *
 			 owfs_fileoff_t done)
 {
 	struct owfs_inode *inode = ed->inode;
-	unsigned int items, run = owfs_extent_edit_items(ed);
 	struct owfs_trans tr;
+	unsigned int items;
 	int ret;
 
 	ret = owfs_extent_edit_prepare(ed);
 	if (!ret)
 		ret = owfs_intent_prepare(inode, in->first, done, 1, &items);
 	if (!ret)
-		ret = owfs_trans_begin(inode->i_fs, &tr, OWFS_INTENT_PLACES,
-				       (unsigned int)max_u64(run, items),
-				       OWFS_RESV_FREEING);
+		ret = owfs_extent_begin(inode->i_fs, &tr,
+					owfs_extent_edit_items(ed), items,
+					OWFS_RESV_FREEING);
 	if (ret)
 		return ret;
 	ret = owfs_extent_edit_apply(ed, &tr);
@@ -306,7 +316,8 @@ static int reclaim_some(struct owfs_inode *inode, const struct owfs_intent *in)
 	int ret;
 
 	owfs_extent_edit_init(&ed, inode);
-	ret = owfs_extent_edit_load(&ed, in->first, in->end, OWFS_EXTENT_STEP);
+	ret = owfs_extent_edit_load(&ed, in->first, in->end,
+				    owfs_extent_step(inode->i_fs));
 	if (ret == 1)
 		done = min_u64(ed.end, in->end);
 	if (ret >= 0)
@@ -317,18 +328,24 @@ static int reclaim_some(struct owfs_inode *inode, const struct owfs_intent *in)
 	return ret;
 }
 
-int owfs_intent_reclaim_step(struct owfs_inode *inode)
+int owfs_intent_reclaim_locked(struct owfs_inode *inode)
 {
 	struct owfs_intent in;
-	int ret = 0;
+	int ret;
+
+	if (!inode->i_intents || inode->i_intents->n == 0)
+		return 0;
+	in = inode->i_intents->v[0];
+	ret = reclaim_some(inode, &in);
+	return ret ? ret : owfs_inode_has_intents(inode);
+}
+
+int owfs_intent_reclaim_step(struct owfs_inode *inode)
+{
+	int ret;
 
 	pthread_rwlock_wrlock(&inode->i_lock);
-	if (inode->i_intents && inode->i_intents->n) {
-		in = inode->i_intents->v[0];
-		ret = reclaim_some(inode, &in);
-		if (!ret)
-			ret = owfs_inode_has_intents(inode);
-	}
+	ret = owfs_intent_reclaim_locked(inode);
 	pthread_rwlock_unlock(&inode->i_lock);
 	return ret;
 }

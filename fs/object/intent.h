@@ -19,8 +19,12 @@
 
 #include "object/inode.h"
 
-/* So many intents of one inode make its next changer reclaim some first. */
+/*
+ * So many intents of one inode make its next changer reclaim some first; fewer
+ * on a small filesystem, because one truncate may have to join them all.
+ */
 #define OWFS_INTENTS_MANY	512u
+unsigned int owfs_intents_limit(const struct owfs_fs *fs);
 
 /* Read those of an inode that has the flag; nobody else has the inode yet. */
 int owfs_intents_load(struct owfs_inode *inode);
@@ -37,7 +41,7 @@ static inline bool owfs_inode_has_intents(const struct owfs_inode *inode)
 {
 	return inode->i_attr.flags & OWFS_INODE_INTENTS;
 }
-/* OWFS_INTENTS_MANY of them?  Caller holds i_lock. */
+/* As many as the limit?  Caller holds i_lock. */
 bool owfs_intents_are_many(const struct owfs_inode *inode);
 
 /*
@@ -49,23 +53,22 @@ int owfs_intent_prepare(struct owfs_inode *inode, owfs_fileoff_t first,
 			owfs_fileoff_t end, unsigned int n,
 			unsigned int *items);
 /*
- * [first, end) is doomed from now on.  Two places: the intents, the orphan
- * item; the caller stores the inode, and queues it for reclaim afterwards.
+ * [first, end) is doomed from now on.  The caller stores the inode, and queues
+ * it for reclaim afterwards.
  */
 int owfs_intent_add(struct owfs_trans *tr, struct owfs_inode *inode,
 		    owfs_fileoff_t first, owfs_fileoff_t end);
-/* [first, end) is not doomed any more.  Places as above. */
+/* [first, end) is not doomed any more. */
 int owfs_intent_cut(struct owfs_trans *tr, struct owfs_inode *inode,
 		    owfs_fileoff_t first, owfs_fileoff_t end);
-
-/* Places of a transaction that adds or cuts intents: extents, inode, intents, orphan. */
-#define OWFS_INTENT_PLACES	4u
 
 /*
  * One bounded transaction of reclaim; takes i_lock.  1: there may be more;
  * 0: no intents; -EAGAIN as begin, no lock is held then.
  */
 int owfs_intent_reclaim_step(struct owfs_inode *inode);
+/* The same for who holds i_lock for writing. */
+int owfs_intent_reclaim_locked(struct owfs_inode *inode);
 /* The same for the smallest intent, until there are no longer many. */
 int owfs_intent_make_room(struct owfs_inode *inode);
 
