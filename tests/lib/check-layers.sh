@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # An #include may only point downstairs.  The floors are the table of
-# fs/README.md; every folder of fs/ must stand in it.
+# fs/README.md; every folder of fs/ must stand in it.  A file that its list does
+# not name is told.
 set -u
 cd "${top_srcdir:-$(dirname "$0")/../..}/fs" || exit 99
 
@@ -21,6 +22,9 @@ for file in */*.[ch]; do
 		continue
 	fi
 	seen=$((seen + 1))
+	stem=$(basename "${file%.*}")
+	grep -qF -e "\`$stem.${file##*.}\`" -e "\`$stem.[ch]\`" README.md ||
+		echo "warning: fs/README.md does not name $file"
 	while IFS=: read -r line target; do
 		if [ -z "${floor[$target]-}" ]; then
 			echo "fs/$file:$line: includes unknown floor \"$target/\""
