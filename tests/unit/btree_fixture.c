@@ -6,6 +6,7 @@
 #define BACK(f)		(OWFS_BACK_BYTES / (f)->blocksize)
 
 _Thread_local char fixture_said[512];
+_Thread_local bool fixture_inside;
 
 static void remember(void *ctx, enum owfs_msg_level level, const char *line)
 {
@@ -90,6 +91,7 @@ static int toy_free(void *ctx, const struct owfs_ptr *ptr, bool unborn)
 
 	assert_int_equal(unborn, ptr->birth == f->gen);
 	pthread_mutex_lock(&f->lock);
+	fixture_inside = true;
 	ret = unborn ? 0 : f->free_err;
 	for (i = 0; i < (int)f->copies && !ret; i++) {
 		assert_int_equal(f->used[ptr->addr[i]], 1);
@@ -99,6 +101,7 @@ static int toy_free(void *ctx, const struct owfs_ptr *ptr, bool unborn)
 		else
 			list_add(&f->freed_open, ptr->addr[i]);
 	}
+	fixture_inside = false;
 	pthread_mutex_unlock(&f->lock);
 	return ret;
 }

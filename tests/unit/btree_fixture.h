@@ -82,6 +82,8 @@ struct fixture *fixture_create(size_t blocksize, uint64_t nblocks,
 void fixture_destroy(struct fixture *f);
 
 extern const struct owfs_btree_ops fixture_ops;
+/* The allocator is at work: memory it takes is not the tree's. */
+extern _Thread_local bool fixture_inside;
 /* What was said last. */
 extern _Thread_local char fixture_said[512];
 extern const struct owfs_msg fixture_msg;
