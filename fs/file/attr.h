@@ -20,7 +20,18 @@ void owfs_getattr(struct owfs_inode *inode, struct stat *st,
 #define OWFS_SET_CTIME		0x100u
 #define OWFS_SET_KILL_SUIDGID	0x200u	/* clear set-id bits as the kernel would */
 
-/* Only the fields named by @mask are read.  Size only of regular files (-EISDIR, -EINVAL). */
+/*
+ * What setting @mask from @set makes of @attr at time @now: everything but the
+ * size.  ctime becomes @now unless it is given.
+ */
+void owfs_attr_apply(struct owfs_attr *attr, const struct owfs_attr *set,
+		     unsigned int mask, const struct timespec *now);
+
+/*
+ * Only the fields named by @mask are read.  Size only of regular files
+ * (-EISDIR, -EINVAL); with other fields it is a transaction of its own, before
+ * theirs.
+ */
 int owfs_setattr(struct owfs_inode *inode, const struct owfs_attr *attr,
 		 unsigned int mask);
 

@@ -9,9 +9,12 @@
  * or remembered by the kernel (i_nlookup).
  *
  * Locks, outermost first:
- *	fs rename mutex (directories moving between directories)
+ *	it_rename (entries moving between directories; itable.h)
  *	i_range (block ranges of a file's data; range.h)
- *	i_lock of directories, lower inode number first (rename: ancestors first)
+ *	i_lock of directories: a parent before its child, an ancestor before
+ *		those below; two that are neither, lower inode number first
+ *		(two parents only under it_rename, two children only with
+ *		their parents locked)
  *	i_lock of other inodes, lower inode number first
  *	fs_seal (join of a transaction)
  *	tree and allocator
@@ -50,14 +53,18 @@ struct owfs_inode {
 	struct owfs_fs *i_fs;
 	owfs_ino_t i_ino;
 
-	int i_ref;			/* atomic */
-	uint64_t i_nlookup;		/* atomic; the kernel's references */
-	int i_state;			/* atomic; inode.c's: new, live, dying */
+	int i_ref;			/* atomic; 0: gone for good */
+	uint32_t i_type;		/* S_IFMT bits of the mode, never changes */
+	uint64_t i_nlookup;		/* atomic; the kernel's references, which
+					   together hold one i_ref */
+	int i_state;			/* atomic; inode.c's: loading, live, an error */
 
 	pthread_rwlock_t i_lock;	/* attributes, directory contents, xattrs */
-	struct owfs_attr i_attr;	/* i_lock */
+	struct owfs_attr i_attr;	/* i_lock; .parent of directories: also read
+					   without, see owfs_inode_parent() */
 	owfs_gen_t i_gen;		/* atomic; generation of the last change of
 					   item, data or entries: what fsync waits for */
+	bool i_hashed;			/* inode.c's: was put into the table */
 	bool i_atime_dirty;		/* i_lock; atime newer in memory than in the tree */
 	int i_data_err;			/* atomic; sticky: data was lost, fsync says so */
 
@@ -96,8 +103,17 @@ void owfs_inode_discard(struct owfs_inode *inode);
  */
 int owfs_inode_store(struct owfs_trans *tr, struct owfs_inode *inode,
 		     bool insert);
-/* The inode's contents changed in @gen. */
+/* The inode's contents changed in @gen: only ever moves i_gen forward. */
 void owfs_inode_touch(struct owfs_inode *inode, owfs_gen_t gen);
+
+/*
+ * The directory that a directory is in.  Stable while that one is locked or
+ * under it_rename; atomic, so that a path upwards can be walked without locks.
+ */
+static inline owfs_ino_t owfs_inode_parent(const struct owfs_inode *dir)
+{
+	return __atomic_load_n(&dir->i_attr.parent, __ATOMIC_RELAXED);
+}
 
 /* The kernel's references: one for each entry answered; forget drops @n and a lookup's worth of memory. */
 void owfs_inode_remember(struct owfs_inode *inode);

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Attributes: what stat(2) shows and setattr changes. */
+#include <sys/sysmacros.h>
+
+#include "base/err.h"
+#include "file/attr.h"
+#include "file/file.h"
+#include "object/xattr.h"
+
+void owfs_getattr(struct owfs_inode *inode, struct stat *st,
+		  struct timespec *btime)
+{
+	uint32_t blocksize = inode->i_fs->fs_geo.blocksize;
+	const struct owfs_attr *a = &inode->i_attr;
+
+	pthread_rwlock_rdlock(&inode->i_lock);
+	*st = (struct stat){
+		.st_ino = inode->i_ino,
+		.st_mode = a->mode,
+		.st_nlink = a->nlink,
+		.st_uid = a->uid,
+		.st_gid = a->gid,
+		.st_rdev = a->rdev,
+		.st_size = (off_t)a->size,
+		.st_blksize = blocksize,
+		.st_blocks = (blkcnt_t)(a->nblocks * (blocksize / 512)),
+		.st_atim = a->atime,
+		.st_mtim = a->mtime,
+		.st_ctim = a->ctime,
+	};
+	if (btime)
+		*btime = a->btime;
+	pthread_rwlock_unlock(&inode->i_lock);
+}
+
+/* ---------------------------------------------------------------- setattr */
+
+#define SET_ALL		0x3ffu
+
+static void apply_owner(struct owfs_attr *attr, const struct owfs_attr *set,
+			unsigned int mask)
+{
+	if (mask & OWFS_SET_MODE)
+		attr->mode = (attr->mode & S_IFMT) | (set->mode & 07777);
+	if (mask & OWFS_SET_UID)
+		attr->uid = set->uid;
+	if (mask & OWFS_SET_GID)
+		attr->gid = set->gid;
+	if (!(mask & OWFS_SET_KILL_SUIDGID) || S_ISDIR(attr->mode))
+		return;
+	attr->mode &= ~(uint32_t)S_ISUID;
+	/* without group execution it once meant mandatory locking: stays */
+	if (attr->mode & S_IXGRP)
+		attr->mode &= ~(uint32_t)S_ISGID;
+}
+
+void owfs_attr_apply(struct owfs_attr *attr, const struct owfs_attr *set,
+		     unsigned int mask, const struct timespec *now)
+{
+	apply_owner(attr, set, mask);
+	if (mask & OWFS_SET_ATIME)
+		attr->atime = set->atime;
+	if (mask & OWFS_SET_ATIME_NOW)
+		attr->atime = *now;
+	if (mask & OWFS_SET_MTIME)
+		attr->mtime = set->mtime;
+	if (mask & OWFS_SET_MTIME_NOW)
+		attr->mtime = *now;
+	attr->ctime = mask & OWFS_SET_CTIME ? set->ctime : *now;
+}
+
+static bool time_is_possible(const struct timespec *ts)
+{
+	return ts->tv_nsec >= 0 && ts->tv_nsec < 1000000000;
+}
+
+static int check_set(const struct owfs_attr *set, unsigned int mask)
+{
+	if (mask & ~SET_ALL)
+		return -EINVAL;
+	if (((mask & OWFS_SET_ATIME) && !time_is_possible(&set->atime)) ||
+	    ((mask & OWFS_SET_MTIME) && !time_is_possible(&set->mtime)) ||
+	    ((mask & OWFS_SET_CTIME) && !time_is_possible(&set->ctime)))
+		return -EINVAL;
+	return 0;
+}
+
+/* Caller holds i_lock for writing. */
+static int setattr_locked(struct owfs_inode *inode, const struct owfs_attr *set,
+			  unsigned int mask)
+{
+	struct owfs_key key = owfs_key(inode->i_ino, OWFS_ITEM_INODE, 0);
+	struct owfs_fs *fs = inode->i_fs;
+	struct owfs_trans tr;
+	struct timespec now;
+	int ret = owfs_btree_prefetch(fs->fs_bt, &key);
+
+	if (!ret)
+		ret = owfs_trans_begin(fs, &tr, 1, 1, OWFS_RESV_NORMAL);
+	if (ret)
+		return ret;
+	owfs_fs_now(fs, &now);
+	owfs_attr_apply(&inode->i_attr, set, mask, &now);
+	owfs_inode_store(&tr, inode, false);
+	return owfs_trans_end(&tr);
+}
+
+static int setattr_once(struct owfs_inode *inode, const struct owfs_attr *set,
+			unsigned int mask)
+{
+	int ret;
+
+	pthread_rwlock_wrlock(&inode->i_lock);
+	ret = setattr_locked(inode, set, mask);
+	pthread_rwlock_unlock(&inode->i_lock);
+	return ret;
+}
+
+static int set_size(struct owfs_inode *inode, uint64_t size)
+{
+	if (inode->i_type == S_IFDIR)
+		return -EISDIR;
+	if (inode->i_type != S_IFREG)
+		return -EINVAL;
+	return owfs_file_truncate(inode, size);
+}
+
+int owfs_setattr(struct owfs_inode *inode, const struct owfs_attr *attr,
+		 unsigned int mask)
+{
+	int ret = owfs_fs_writable(inode->i_fs);
+
+	if (!ret)
+		ret = check_set(attr, mask);
+	if (!ret && (mask & OWFS_SET_SIZE))
+		ret = set_size(inode, attr->size);
+	mask &= ~OWFS_SET_SIZE;
+	if (!ret && mask)
+		OWFS_RETRY(inode->i_fs, ret, setattr_once(inode, attr, mask));
+	return ret;
+}
+
+/* ---------------------------------------------------- extended attributes */
+
+ssize_t owfs_getxattr(struct owfs_inode *inode, const char *name, size_t len,
+		      void *value, size_t size)
+{
+	return owfs_xattr_get(inode, name, len, value, size);
+}
+
+ssize_t owfs_listxattr(struct owfs_inode *inode, char *list, size_t size)
+{
+	return owfs_xattr_list(inode, list, size);
+}
+
+int owfs_setxattr(struct owfs_inode *inode, const char *name, size_t len,
+		  const void *value, size_t size, int flags)
+{
+	int ret;
+
+	OWFS_RETRY(inode->i_fs, ret,
+		   owfs_xattr_set(inode, name, len, value ? value : "",
+				  value ? size : 0, flags));
+	return ret;
+}
+
+int owfs_removexattr(struct owfs_inode *inode, const char *name, size_t len)
+{
+	int ret;
+
+	OWFS_RETRY(inode->i_fs, ret,
+		   owfs_xattr_set(inode, name, len, NULL, 0, 0));
+	return ret;
+}

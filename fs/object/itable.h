@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The table of inodes in memory; what inode.c shares with its neighbours. */
+#ifndef OWFS_OBJECT_ITABLE_H
+#define OWFS_OBJECT_ITABLE_H
+
+#include "object/inode.h"
+
+struct owfs_itable {
+	struct cds_lfht *it_ht;
+	pthread_mutex_t it_rename;	/* the outermost lock: entries moving
+					   between directories */
+	pthread_mutex_t it_load_lock;	/* with it_load_done: waiting for i_state */
+	pthread_cond_t it_load_done;
+	owfs_gen_t it_dropped_gen;	/* atomic; newest i_gen of any inode dropped */
+	uint64_t it_hash_mask;		/* of name hashes; tests weaken it */
+	/*
+	 * Floor 6's memory of an inode that goes (staging).  Called once, when
+	 * nobody can find the inode any more; NULL: none.  Set before use.
+	 */
+	void (*it_drop)(struct owfs_inode *inode);
+};
+
+/*
+ * An unlinked inode is about to be removed from the tree.  False: somebody
+ * besides the caller has it; his last put will queue it.  True: nobody has nor
+ * gets it from now on.  Caller holds i_lock for writing and one reference.
+ */
+bool owfs_inode_claim(struct owfs_inode *inode);
+
+#endif

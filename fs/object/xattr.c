@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Extended attributes: items, chunks, and one transaction to change them.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include "base/err.h"
+#include "base/util.h"
+#include "object/dir.h"
+#include "object/extent.h"
+#include "object/resv.h"
+#include "object/xattr.h"
+
+#define SEQ_LAST	((1u << OWFS_HASH_SEQ_BITS) - 1)
+#define CHUNK_BITS	16u
+/* A value id that is taken is passed over; so often, then something is wrong. */
+#define VALUEID_TRIES	64u
+
+/* An attribute as its item has it. */
+struct xattr_slot {
+	struct owfs_key key;
+	uint32_t valuelen;
+	uint32_t valueid;	/* 0: the value is in the item */
+	bool full;		/* not found, and no sequence is left */
+};
+
+static unsigned int chunks_of(uint32_t valuelen)
+{
+	return (unsigned int)div_round_up(valuelen, OWFS_ITEM_MAX);
+}
+
+static struct owfs_key chunk_key(const struct owfs_inode *inode,
+				 uint32_t valueid, unsigned int chunk)
+{
+	return owfs_key(inode->i_ino, OWFS_ITEM_XATTR_CHUNK,
+			(uint64_t)valueid << CHUNK_BITS | chunk);
+}
+
+int owfs_xattr_check(const struct owfs_xattr_item *x, size_t len, uint64_t off)
+{
+	size_t namelen, here;
+	uint32_t valuelen;
+
+	if (len < sizeof(*x) || off >> OWFS_HASH_SEQ_BITS == 0 ||
+	    off >> (OWFS_HASH_BITS + OWFS_HASH_SEQ_BITS) != 0)
+		return -EFSCORRUPTED;
+	namelen = le16_to_cpu(x->namelen);
+	valuelen = le32_to_cpu(x->valuelen);
+	here = le32_to_cpu(x->valueid) ? 0 : valuelen;
+	if (namelen == 0 || namelen > OWFS_XATTR_NAME_MAX ||
+	    valuelen > OWFS_XATTR_SIZE_MAX ||
+	    len != sizeof(*x) + namelen + here ||
+	    le16_to_cpu(x->zero16) || le32_to_cpu(x->zero32) ||
+	    memchr(x->name, '\0', namelen))
+		return -EFSCORRUPTED;
+	return 0;
+}
+
+static int xattr_bad(struct owfs_inode *inode, const char *what)
+{
+	return owfs_fs_fail(inode->i_fs, -EFSCORRUPTED,
+			    "inode %llu: extended attribute: %s",
+			    (unsigned long long)inode->i_ino, what);
+}
+
+/* ---------------------------------------------------------------- looking */
+
+struct xattr_find {
+	const char *name;
+	size_t len;
+	void *value;		/* gets a value that is in the item */
+	size_t size;
+	struct xattr_slot *slot;
+	uint64_t next;		/* lowest offset not seen taken */
+	bool bad;
+};
+
+static int find_item(void *ctx, const struct owfs_key *key, const void *val,
+		     size_t len)
+{
+	const struct owfs_xattr_item *x = val;
+	struct xattr_find *f = ctx;
+	size_t namelen;
+
+	if (owfs_xattr_check(x, len, key->off)) {
+		f->bad = true;
+		return -EFSCORRUPTED;
+	}
+	if (key->off == f->next)
+		f->next++;
+	namelen = le16_to_cpu(x->namelen);
+	if (namelen != f->len || memcmp(x->name, f->name, namelen))
+		return 0;
+	f->slot->key = *key;
+	f->slot->valuelen = le32_to_cpu(x->valuelen);
+	f->slot->valueid = le32_to_cpu(x->valueid);
+	if (!f->slot->valueid && f->size && f->slot->valuelen <= f->size)
+		memcpy(f->value, x->name + namelen, f->slot->valuelen);
+	return 1;
+}
+
+/*
+ * Find @name; a value that stands in the item is copied to @value if it fits.
+ * -ENODATA: *slot says where it would go.  Caller holds i_lock.
+ */
+static int xattr_find(struct owfs_inode *inode, const char *name, size_t len,
+		      void *value, size_t size, struct xattr_slot *slot)
+{
+	uint64_t hash = owfs_name_hash(inode->i_fs, name, len);
+	struct owfs_key first = owfs_key(inode->i_ino, OWFS_ITEM_XATTR,
+					 hash << OWFS_HASH_SEQ_BITS);
+	struct owfs_key last = first;
+	struct xattr_find f = { name, len, value, size, slot, first.off, false };
+	int ret;
+
+	memset(slot, 0, sizeof(*slot));
+	last.off |= SEQ_LAST;
+	ret = owfs_btree_walk(inode->i_fs->fs_bt, &first, &last, find_item, &f);
+	if (f.bad)
+		return xattr_bad(inode, "bad item");
+	if (ret)
+		return ret == 1 ? 0 : ret;
+	slot->full = f.next > last.off;
+	slot->key = first;
+	slot->key.off = f.next;
+	return -ENODATA;
+}
+
+struct chunk_read {
+	char *value;
+	uint32_t valuelen;
+	unsigned int next;
+	bool bad;
+};
+
+static int read_chunk(void *ctx, const struct owfs_key *key, const void *val,
+		      size_t len)
+{
+	struct chunk_read *r = ctx;
+	uint32_t done = r->next * OWFS_ITEM_MAX;
+
+	if ((key->off & ((1u << CHUNK_BITS) - 1)) != r->next ||
+	    done >= r->valuelen ||
+	    len != min_u64(r->valuelen - done, OWFS_ITEM_MAX)) {
+		r->bad = true;
+		return -EFSCORRUPTED;
+	}
+	memcpy(r->value + done, val, len);
+	r->next++;
+	return 0;
+}
+
+static int read_chunks(struct owfs_inode *inode, const struct xattr_slot *slot,
+		       void *value)
+{
+	struct owfs_key first = chunk_key(inode, slot->valueid, 0);
+	struct owfs_key last = chunk_key(inode, slot->valueid,
+					 (1u << CHUNK_BITS) - 1);
+	struct chunk_read r = { value, slot->valuelen, 0, false };
+	int ret;
+
+	ret = owfs_btree_walk(inode->i_fs->fs_bt, &first, &last, read_chunk,
+			      &r);
+	if (r.bad || (!ret && r.next != chunks_of(slot->valuelen)))
+		return xattr_bad(inode, "chunks and length of a value differ");
+	return ret;
+}
+
+static int name_check(const char *name, size_t len)
+{
+	if (len == 0 || memchr(name, '\0', len))
+		return -EINVAL;
+	return len > OWFS_XATTR_NAME_MAX ? -ENAMETOOLONG : 0;
+}
+
+ssize_t owfs_xattr_get(struct owfs_inode *inode, const char *name, size_t len,
+		       void *value, size_t size)
+{
+	struct xattr_slot slot;
+	int ret = owfs_fs_readable(inode->i_fs);
+
+	if (!ret)
+		ret = name_check(name, len);
+	if (ret)
+		return ret;
+	pthread_rwlock_rdlock(&inode->i_lock);
+	ret = xattr_find(inode, name, len, value, size, &slot);
+	if (!ret && size && size < slot.valuelen)
+		ret = -ERANGE;
+	if (!ret && size && slot.valueid)
+		ret = read_chunks(inode, &slot, value);
+	pthread_rwlock_unlock(&inode->i_lock);
+	return ret ? ret : (ssize_t)slot.valuelen;
+}
+
+struct xattr_names {
+	char *list;
+	size_t size, used;
+	bool bad;
+};
+
+static int list_item(void *ctx, const struct owfs_key *key, const void *val,
+		     size_t len)
+{
+	const struct owfs_xattr_item *x = val;
+	struct xattr_names *l = ctx;
+	size_t namelen;
+
+	if (owfs_xattr_check(x, len, key->off)) {
+		l->bad = true;
+		return -EFSCORRUPTED;
+	}
+	namelen = le16_to_cpu(x->namelen);
+	if (l->size) {
+		if (l->used + namelen + 1 > l->size)
+			return -ERANGE;
+		memcpy(l->list + l->used, x->name, namelen);
+		l->list[l->used + namelen] = '\0';
+	}
+	l->used += namelen + 1;
+	return 0;
+}
+
+ssize_t owfs_xattr_list(struct owfs_inode *inode, char *list, size_t size)
+{
+	struct owfs_key first = owfs_key(inode->i_ino, OWFS_ITEM_XATTR, 0);
+	struct owfs_key last = owfs_key(inode->i_ino, OWFS_ITEM_XATTR,
+					UINT64_MAX);
+	struct xattr_names l = { list, size, 0, false };
+	int ret = owfs_fs_readable(inode->i_fs);
+
+	if (ret)
+		return ret;
+	pthread_rwlock_rdlock(&inode->i_lock);
+	ret = owfs_btree_walk(inode->i_fs->fs_bt, &first, &last, list_item,
+			      &l);
+	pthread_rwlock_unlock(&inode->i_lock);
+	if (l.bad)
+		return xattr_bad(inode, "bad item");
+	return ret ? ret : (ssize_t)l.used;
+}
+
+/* --------------------------------------------------------------- changing */
+
+/* One change, decided: everything that the transaction will write. */
+struct xattr_set {
+	struct owfs_inode *inode;
+	const char *name;
+	size_t len;
+	const void *value;	/* NULL: remove */
+	size_t size;
+	struct xattr_slot slot;	/* what is there now */
+	bool found;
+	uint32_t valueid;	/* for the new value; 0: in the item */
+};
+
+/* An id under which no chunk stands: the counter's, if nothing is wrong. */
+static int pick_valueid(struct xattr_set *s)
+{
+	struct owfs_inode *inode = s->inode;
+	uint32_t id = inode->i_attr.xattr_next;
+	struct owfs_key key, last;
+	unsigned int tries;
+	char byte;
+	int ret;
+
+	for (tries = 0; tries < VALUEID_TRIES; tries++, id++) {
+		if (id == 0)
+			id = 1;
+		key = chunk_key(inode, id, 0);
+		last = chunk_key(inode, id, (1u << CHUNK_BITS) - 1);
+		ret = owfs_btree_next(inode->i_fs->fs_bt, &key, &last, &byte, 1);
+		if (ret == -ENOENT) {
+			s->valueid = id;
+			return 0;
+		}
+		if (ret < 0)
+			return ret;
+	}
+	return xattr_bad(inode, "no free value id");
+}
+
+static int prefetch_chunks(struct owfs_inode *inode, uint32_t valueid,
+			   unsigned int n)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < n && !ret; i++) {
+		struct owfs_key key = chunk_key(inode, valueid, i);
+
+		ret = owfs_btree_prefetch(inode->i_fs->fs_bt, &key);
+	}
+	return ret;
+}
+
+/* Look at what is there, decide every error, have all in memory. */
+static int set_plan(struct xattr_set *s, int flags)
+{
+	struct owfs_inode *inode = s->inode;
+	struct owfs_key item = owfs_key(inode->i_ino, OWFS_ITEM_INODE, 0);
+	int ret = xattr_find(inode, s->name, s->len, NULL, 0, &s->slot);
+
+	s->found = !ret;
+	if (ret && ret != -ENODATA)
+		return ret;
+	if (s->found && (flags & XATTR_CREATE))
+		return -EEXIST;
+	if (!s->found && ((flags & XATTR_REPLACE) || !s->value))
+		return -ENODATA;
+	if (!s->found && s->slot.full)
+		return -ENOSPC;
+	ret = 0;
+	if (s->value && sizeof(struct owfs_xattr_item) + s->len + s->size >
+				OWFS_ITEM_MAX)
+		ret = pick_valueid(s);
+	if (!ret && s->slot.valueid)
+		ret = prefetch_chunks(inode, s->slot.valueid,
+				      chunks_of(s->slot.valuelen));
+	if (!ret)
+		ret = owfs_btree_prefetch(inode->i_fs->fs_bt, &s->slot.key);
+	return ret ? ret : owfs_btree_prefetch(inode->i_fs->fs_bt, &item);
+}
+
+static int set_delete_chunks(struct xattr_set *s, struct owfs_trans *tr)
+{
+	unsigned int i, n = s->slot.valueid ? chunks_of(s->slot.valuelen) : 0;
+	struct owfs_key key;
+	int ret;
+
+	for (i = 0; i < n; i++) {
+		key = chunk_key(s->inode, s->slot.valueid, i);
+		ret = owfs_btree_delete(tr->fs->fs_bt, &key);
+		if (ret)
+			return owfs_trans_abort(tr, ret, "xattr chunk");
+	}
+	return 0;
+}
+
+static int set_insert_chunks(struct xattr_set *s, struct owfs_trans *tr)
+{
+	unsigned int i, n = s->valueid ? chunks_of((uint32_t)s->size) : 0;
+	struct owfs_key key;
+	size_t off;
+	int ret;
+
+	for (i = 0; i < n; i++) {
+		off = (size_t)i * OWFS_ITEM_MAX;
+		key = chunk_key(s->inode, s->valueid, i);
+		ret = owfs_btree_insert(tr->fs->fs_bt, &key,
+					(const char *)s->value + off,
+					min_u64(s->size - off, OWFS_ITEM_MAX));
+		if (ret)
+			return owfs_trans_abort(tr, ret, "xattr chunk");
+	}
+	return 0;
+}
+
+static int set_write_item(struct xattr_set *s, struct owfs_trans *tr)
+{
+	struct {
+		struct owfs_xattr_item x;
+		char rest[OWFS_ITEM_MAX - sizeof(struct owfs_xattr_item)];
+	} e = {
+		.x.valuelen = cpu_to_le32((uint32_t)s->size),
+		.x.valueid = cpu_to_le32(s->valueid),
+		.x.namelen = cpu_to_le16((uint16_t)s->len),
+	};
+	size_t len = sizeof(e.x) + s->len;
+	int ret;
+
+	memcpy(e.rest, s->name, s->len);
+	if (!s->valueid && s->size) {
+		memcpy(e.rest + s->len, s->value, s->size);
+		len += s->size;
+	}
+	if (s->found)
+		ret = owfs_btree_update(tr->fs->fs_bt, &s->slot.key, &e, len);
+	else
+		ret = owfs_btree_insert(tr->fs->fs_bt, &s->slot.key, &e, len);
+	return ret ? owfs_trans_abort(tr, ret, "xattr item") : 0;
+}
+
+static int set_delete_item(struct xattr_set *s, struct owfs_trans *tr)
+{
+	int ret = owfs_btree_delete(tr->fs->fs_bt, &s->slot.key);
+
+	return ret ? owfs_trans_abort(tr, ret, "xattr item") : 0;
+}
+
+static int set_apply(struct xattr_set *s, struct owfs_trans *tr)
+{
+	struct owfs_inode *inode = s->inode;
+	int ret = set_delete_chunks(s, tr);
+
+	if (!ret)
+		ret = set_insert_chunks(s, tr);
+	if (!ret)
+		ret = s->value ? set_write_item(s, tr) : set_delete_item(s, tr);
+	if (ret)
+		return ret;
+	if (s->valueid)
+		inode->i_attr.xattr_next = s->valueid + 1;
+	owfs_fs_now(tr->fs, &inode->i_attr.ctime);
+	return owfs_inode_store(tr, inode, false);
+}
+
+/*
+ * Removing works on a full filesystem, too, but for a value so large that the
+ * worst case of it is more than one transaction may take of the reserve.
+ */
+static enum owfs_resv_class set_class(const struct xattr_set *s,
+				      unsigned int gone)
+{
+	if (s->value || gone > owfs_extent_step(s->inode->i_fs))
+		return OWFS_RESV_NORMAL;
+	return OWFS_RESV_FREEING;
+}
+
+/* The item and the inode; chunks that come; chunks that go. */
+static int set_begin(const struct xattr_set *s, struct owfs_trans *tr)
+{
+	unsigned int come = s->valueid ? chunks_of((uint32_t)s->size) : 0;
+	unsigned int gone = s->slot.valueid ? chunks_of(s->slot.valuelen) : 0;
+	enum owfs_resv_class class = set_class(s, gone);
+	struct owfs_fs *fs = s->inode->i_fs;
+	struct owfs_resv resv;
+	int ret = owfs_resv_take(fs, &resv, 2, 1, class);
+
+	if (!ret && come)
+		ret = owfs_resv_more(fs, &resv, 1, come, class);
+	if (!ret && gone)
+		ret = owfs_resv_more(fs, &resv, 1, gone, class);
+	if (!ret)
+		owfs_trans_join(fs, tr, &resv);
+	return ret;
+}
+
+static int set_locked(struct xattr_set *s, int flags)
+{
+	struct owfs_trans tr;
+	int ret = set_plan(s, flags);
+
+	if (!ret)
+		ret = set_begin(s, &tr);
+	if (ret)
+		return ret;
+	set_apply(s, &tr);
+	return owfs_trans_end(&tr);
+}
+
+int owfs_xattr_set(struct owfs_inode *inode, const char *name, size_t len,
+		   const void *value, size_t size, int flags)
+{
+	struct xattr_set s = {
+		.inode = inode, .name = name, .len = len, .value = value,
+		.size = size,
+	};
+	int ret = owfs_fs_writable(inode->i_fs);
+
+	if (!ret)
+		ret = name_check(name, len);
+	if (!ret && size > OWFS_XATTR_SIZE_MAX)
+		ret = -E2BIG;
+	if (!ret && (flags & ~(XATTR_CREATE | XATTR_REPLACE)))
+		ret = -EINVAL;
+	if (ret)
+		return ret;
+	pthread_rwlock_wrlock(&inode->i_lock);
+	ret = set_locked(&s, flags);
+	pthread_rwlock_unlock(&inode->i_lock);
+	return ret;
+}
