@@ -341,7 +341,7 @@ int owfs_alloc_load(struct owfs_alloc *al, owfs_fsblock_t start, uint64_t len)
 /* ---------------------------------------------------------- bits of a group */
 
 static void set_counts(struct owfs_group *grp, uint32_t nr_free,
-		       uint32_t run_bound)
+		       uint64_t run_bound)
 {
 	__atomic_store_n(&grp->nr_free, nr_free, __ATOMIC_RELAXED);
 	__atomic_store_n(&grp->run_bound, min_u64(run_bound, nr_free),
@@ -360,7 +360,14 @@ void owfs_group_give(struct owfs_group *grp, uint32_t start, uint32_t len)
 	assert(owfs_bitmap_is_set(grp->busy, start, len));
 	owfs_bitmap_clear(grp->busy, start, len);
 	/* it may have joined a run on either side */
-	set_counts(grp, grp->nr_free + len, 2 * grp->run_bound + len);
+	set_counts(grp, grp->nr_free + len, 2ull * grp->run_bound + len);
+}
+
+void owfs_group_given(struct owfs_group *grp, uint32_t n)
+{
+	/* n blocks can join n + 1 runs */
+	set_counts(grp, grp->nr_free + n,
+		   (n + 1ull) * grp->run_bound + n);
 }
 
 bool owfs_group_mark_dirty(struct owfs_group *grp)
@@ -386,6 +393,8 @@ uint32_t owfs_group_find(struct owfs_alloc *al, struct owfs_group *grp,
 
 	if (!grp->nr_free)
 		return 0;
+	/* nothing longer is there, so the first of that length is the best */
+	want = min_u64(want, grp->run_bound);
 	if (from)
 		len = owfs_bitmap_find_clear(grp->busy, from, n, want, start);
 	if (len >= want)

@@ -24,11 +24,14 @@
 static uint32_t seal_group(struct owfs_alloc *al, struct owfs_group *grp)
 {
 	uint32_t freed = 0;
+	uint64_t gone;
 	size_t w;
 
 	pthread_mutex_lock(&grp->lock);
 	for (w = 0; w < al->nwords; w++) {
-		freed += __builtin_popcountll(grp->sealed[w] & ~grp->open[w]);
+		gone = grp->sealed[w] & ~grp->open[w];
+		if (gone)
+			freed += owfs_bitmap_weight(&gone, 1);
 		grp->sealed[w] = grp->open[w];
 	}
 	grp->dirty = false;
@@ -193,19 +196,16 @@ static void discard_group(struct owfs_alloc *al, struct owfs_group *grp,
 static uint32_t release_group(struct owfs_alloc *al, struct owfs_group *grp,
 			      unsigned int role)
 {
-	uint32_t bit, end = 0, n = al->geo.group_blocks, released;
+	uint32_t released;
+	size_t w;
 
 	pthread_mutex_lock(&grp->lock);
-	for (;;) {
-		bit = owfs_bitmap_next_set(grp->freed[role], end, n);
-		if (bit >= n)
-			break;
-		end = owfs_bitmap_next_clear(grp->freed[role], bit, n);
-		owfs_group_give(grp, bit, end - bit);
-	}
+	for (w = 0; w < al->nwords; w++)
+		grp->busy[w] &= ~grp->freed[role][w];
 	memset(grp->freed[role], 0, al->nwords * sizeof(*grp->freed[role]));
 	released = grp->nr_freed[role];
 	grp->nr_freed[role] = 0;
+	owfs_group_given(grp, released);
 	pthread_mutex_unlock(&grp->lock);
 	return released;
 }

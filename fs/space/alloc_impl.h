@@ -146,6 +146,8 @@ bool owfs_group_trylock_loaded(struct owfs_group *grp);
 /* Caller holds the group's lock: blocks leave or enter the free ones. */
 void owfs_group_take(struct owfs_group *grp, uint32_t start, uint32_t len);
 void owfs_group_give(struct owfs_group *grp, uint32_t start, uint32_t len);
+/* The same for @n blocks anywhere, whose bits of busy the caller has cleared. */
+void owfs_group_given(struct owfs_group *grp, uint32_t n);
 /* Caller holds the group's lock.  True: call owfs_group_list_dirty() after unlocking. */
 bool owfs_group_mark_dirty(struct owfs_group *grp);
 void owfs_group_list_dirty(struct owfs_alloc *al, struct owfs_group *grp);

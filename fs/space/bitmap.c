@@ -76,13 +76,22 @@ bool owfs_bitmap_is_clear(const uint64_t *map, uint32_t start, uint32_t len)
 	return owfs_bitmap_next_set(map, start, start + len) == start + len;
 }
 
+/* Pairs, nibbles, bytes, all: not every machine has an instruction for it. */
+static inline uint32_t word_weight(uint64_t v)
+{
+	v -= v >> 1 & 0x5555555555555555ull;
+	v = (v & 0x3333333333333333ull) + (v >> 2 & 0x3333333333333333ull);
+	v = (v + (v >> 4)) & 0x0f0f0f0f0f0f0f0full;
+	return v * 0x0101010101010101ull >> 56;
+}
+
 uint32_t owfs_bitmap_weight(const uint64_t *map, size_t nwords)
 {
 	uint32_t n = 0;
 	size_t w;
 
 	for (w = 0; w < nwords; w++)
-		n += __builtin_popcountll(map[w]);
+		n += word_weight(map[w]);
 	return n;
 }
 
