@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/util.h"
 #include "fsck.h"
 
 #define MAX_LINES	20

@@ -32,8 +32,7 @@ static const char *history_wrong(const struct owfs_super *old,
 		return "seed of hashes, or copies of metadata";
 	if (old->next_gen > sb->next_gen)
 		return "next generation is newer";
-	if (old->ino_limit > sb->ino_limit)
-		return "inode limit is higher";
+	/* ino_limit may go down: a clean unmount gives back what was only claimed */
 	for (i = 0; i < 2; i++)
 		if (old->root[0].gen && old->root[0].gen == sb->root[i].gen &&
 		    !same_roots(&old->root[0], &sb->root[i]))
