@@ -82,7 +82,7 @@ static void describe(blkid_probe pr, char *what, size_t size)
 		return;
 	}
 	append(what, size, "%s %s %s",
-	       strchr("aeiou", type[0]) ? "an" : "a", type,
+	       strchr("aeioxL", type[0]) ? "an" : "a", type,
 	       usage && !strcmp(usage, "filesystem") ? "filesystem" :
 	       "signature");
 	if (label)
