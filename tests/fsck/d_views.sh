@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# owfs-dump shows each of its views as text and as JSON, and says what it
+# cannot show.
+. "${top_srcdir:?}/tests/lib/testlib.sh"
+
+t_image 64M -L 'a "label"'
+json()
+{
+	if command -v python3 > /dev/null; then
+		python3 -c 'import json, sys; json.load(sys.stdin)' ||
+			t_fail "no JSON: $*"
+	else
+		cat > /dev/null
+	fi
+}
+for view in superblock slots tree groups map 'inode 1' 'inode 2' 'path /' \
+	'extents 1'; do
+	# shellcheck disable=SC2086
+	t_expect 0 "$DUMP" "$IMG" $view
+	# shellcheck disable=SC2086
+	"$DUMP" --json "$IMG" $view | json $view
+	# shellcheck disable=SC2086
+	"$DUMP" "$IMG" $view --json | json $view
+done
+t_expect 0 "$DUMP" "$IMG"
+t_expect_out 'label: "a \\"label\\""' "$DUMP" "$IMG"
+t_expect_out 'item=inode .*mode=040755 nlink=2' "$DUMP" "$IMG" tree
+
+t_expect 1 "$DUMP"
+t_expect 1 "$DUMP" "$IMG" nonsense
+t_expect 1 "$DUMP" --nonsense "$IMG"
+t_expect 1 "$DUMP" "$IMG" inode
+t_expect 1 "$DUMP" "$IMG" inode x
+t_expect 1 "$DUMP" "$IMG" inode 99
+t_expect 1 "$DUMP" "$IMG" superblock 1
+t_expect 1 "$DUMP" "$IMG" path /none
+t_expect 1 "$DUMP" --before "$IMG"
+t_expect 1 "$DUMP" "$T/none"
+truncate -s 1M "$T/zero"
+t_expect_out 'holds no owfs' "$DUMP" "$T/zero"
+t_expect 0 "$DUMP" -V
+t_expect 0 "$DUMP" --help
+
+# a bad node is an error, in valid JSON
+addr=$("$DUMP" "$IMG" | sed -n 's/^    tree: addr=\([0-9]*\).*/\1/p' | head -n 1)
+printf '\377' | dd of="$IMG" bs=1 seek=$((addr * 4096 + 70)) conv=notrunc status=none
+t_expect 1 "$DUMP" "$IMG" tree
+t_expect_out 'unreadable: ' "$DUMP" "$IMG" tree
+{ "$DUMP" --json "$IMG" tree 2> /dev/null || true; } | json damaged
+t_ok "all views"
