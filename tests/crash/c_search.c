@@ -22,18 +22,21 @@ static const struct scene {
 	struct search s;
 	unsigned int seeds;		/* by default */
 } scenes[] = {
-	{ "mixed", { .profile = &op_profile_mixed, .nops = 60, .depth = 3,
-		     .cut_every = 2, .seeded = 1, .nest_every = 60 }, 4 },
-	{ "mixed-dup", { .profile = &op_profile_mixed, .nops = 40, .depth = 2,
-			 .copies = 2, .cut_every = 3, .seeded = 1,
-			 .nest_every = 80 }, 2 },
-	{ "mixed-16k", { .profile = &op_profile_mixed, .nops = 40, .depth = 2,
-			 .blocksize = 16384, .bytes = 64 << 20, .cut_every = 3,
-			 .seeded = 1, .nest_every = 80 }, 1 },
-	{ "names", { .profile = &op_profile_names, .nops = 250, .depth = 2,
-		     .cut_every = 12, .seeded = 1, .nest_every = 100 }, 2 },
-	{ "data", { .profile = &op_profile_data, .nops = 80, .depth = 3,
-		    .cut_every = 4, .seeded = 1, .nest_every = 60 }, 3 },
+	{ "mixed", { .profile = &op_profile_mixed, .nops = 120, .depth = 3,
+		     .seeded = 2, .nest_every = 100 }, 20 },
+	{ "mixed-dup", { .profile = &op_profile_mixed, .nops = 100, .depth = 3,
+			 .copies = 2, .seeded = 2, .nest_every = 100 }, 8 },
+	{ "mixed-16k", { .profile = &op_profile_mixed, .nops = 100, .depth = 2,
+			 .blocksize = 16384, .bytes = 64 << 20, .seeded = 1,
+			 .nest_every = 100 }, 4 },
+	{ "names", { .profile = &op_profile_names, .nops = 400, .depth = 2,
+		     .cut_every = 3, .seeded = 1, .nest_every = 100 }, 4 },
+	{ "data", { .profile = &op_profile_data, .nops = 120, .depth = 3,
+		    .seeded = 2, .nest_every = 100 }, 20 },
+	{ "intents", { .profile = &op_profile_intents, .nops = 500, .depth = 2,
+		       .cut_every = 6, .seeded = 1, .nest_every = 60 }, 4 },
+	{ "full", { .profile = &op_profile_full, .nops = 500, .depth = 2,
+		    .cut_every = 12, .seeded = 1, .nest_every = 60 }, 2 },
 };
 
 /* What came of it, in the order in which it is printed and kept. */

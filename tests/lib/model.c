@@ -90,6 +90,28 @@ const struct op_profile op_profile_data = {
 	},
 };
 
+const struct op_profile op_profile_intents = {
+	.names = 2, .namelen = 0, .blocksize = 4096,
+	.max_size = 600 * 4096, .max_io = 4096,
+	.weight = {
+		[OP_CREATE] = 6, [OP_UNLINK] = 1, [OP_RENAME] = 2,
+		[OP_WRITE] = 100, [OP_APPEND] = 3, [OP_TRUNCATE] = 5,
+		[OP_PUNCH] = 5, [OP_ZERO] = 2, [OP_PREALLOC] = 2,
+		[OP_FSYNC] = 2, [OP_REMOUNT] = 1,
+	},
+};
+
+const struct op_profile op_profile_full = {
+	.names = 8, .namelen = 0, .blocksize = 4096,
+	.max_size = 900 * 4096, .max_io = 250 * 4096,
+	.weight = {
+		[OP_CREATE] = 12, [OP_MKDIR] = 2, [OP_UNLINK] = 5,
+		[OP_RENAME] = 4, [OP_WRITE] = 30, [OP_APPEND] = 10,
+		[OP_TRUNCATE] = 5, [OP_PUNCH] = 4, [OP_PREALLOC] = 6,
+		[OP_SETXATTR] = 3, [OP_FSYNC] = 3, [OP_SYNC] = 1,
+	},
+};
+
 static const char *const op_names[OP_KINDS] = {
 	"create", "mkdir", "symlink", "link", "unlink", "rmdir", "rename",
 	"exchange", "write", "append", "truncate", "punch", "zero",

@@ -50,6 +50,9 @@ extern const struct op_profile op_profile_mixed;	/* everything, few names */
 extern const struct op_profile op_profile_names;	/* many long names: splits and merges */
 extern const struct op_profile op_profile_data;		/* few files, much data, big truncates */
 
+extern const struct op_profile op_profile_intents;	/* fragmented files cut short and written again */
+extern const struct op_profile op_profile_full;		/* more than 16 MiB hold */
+
 /* A reproducible sequence of numbers. */
 struct rng { uint64_t s; };
 uint64_t rng_next(struct rng *r);

@@ -89,6 +89,10 @@ static int lookup_parent(struct owfs_fs *fs, const char *path,
 		dir = next;
 		path = slash + 1;
 	}
+	if (!ret && dir->i_type != S_IFDIR) {
+		owfs_iput(dir);
+		ret = -ENOTDIR;
+	}
 	*dirp = dir;
 	*name = path;
 	return ret;
@@ -389,7 +393,8 @@ static int walk_entries(struct owfs_inode *dir, const char *path,
 	size_t i;
 	int ret = owfs_readdir(dir, 0, collect, &l);
 
-	qsort(l.name, l.n, sizeof(*l.name), by_name);
+	if (l.n)
+		qsort(l.name, l.n, sizeof(*l.name), by_name);
 	for (i = 0; i < l.n; i++) {
 		if (!ret)
 			ret = owfs_lookup(dir, l.name[i], strlen(l.name[i]),

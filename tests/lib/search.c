@@ -115,7 +115,7 @@ static void play_with_holds(struct run *r)
 /* What a real system does whenever it likes, here when the seed says so. */
 static void play_background(struct run *r)
 {
-	uint64_t steps = rng_below(&r->rng, 4);
+	uint64_t steps = rng_below(&r->rng, 8);
 
 	while (steps--) {
 		switch (rng_below(&r->rng, 8)) {
