@@ -20,7 +20,9 @@
  * Per group in memory (24 KiB at 4 KiB blocks, loaded when first needed): the
  * bits of the open generation, the sealed copy that commit writes, the union
  * of everything that must not be handed out, and the frees of three
- * generations (open, sealed, last durable).
+ * generations (open, sealed, last durable).  Above 128 MiB of them, groups that
+ * nobody touched for two commits and that only the device matters of are
+ * dropped again.
  *
  * Locks: all functions lock for themselves (al_lock: accounts and cursors;
  * one mutex per group: its bits; al_lock is never taken inside a group's).
@@ -115,8 +117,10 @@ void owfs_alloc_seal(struct owfs_alloc *al);
 /*
  * Write up to @max sealed bitmaps, then the map nodes above, each to a slot
  * that neither of the last two durable commits names.  1: more to do, call
- * again; 0: done, *root is what the superblock shall say; or -errno.  No flush.
- * One caller at a time.
+ * again; 0: done, *root is what the superblock shall say; or -errno, which is
+ * final.  No flush.  One caller at a time.  If nothing changed the root is the
+ * one of before, but for freed_blocks, 0: a commit that changes nothing freed
+ * nothing.
  */
 int owfs_alloc_store(struct owfs_alloc *al, owfs_gen_t gen, unsigned int max,
 		     struct owfs_map_root *root);

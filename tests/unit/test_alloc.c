@@ -543,6 +543,34 @@ static void test_alloc_impossible_roots_are_refused(void **state)
 	rig_fini(&r);
 }
 
+static void test_alloc_freed_count_that_is_too_small_is_corrupt(void **state)
+{
+	struct rig r;
+	owfs_fsblock_t blk;
+
+	(void)state;
+	rig_init(&r, 4096, 2 * GROUP, 384);
+	blk = rig_use(&r, GROUP + 100, 9);
+	rig_commit(&r);
+	assert_int_equal(owfs_alloc_free(r.al, blk, 9), 0);
+	rig_commit(&r);
+	r.quiet = true;
+	r.cur.freed_blocks = 8;
+	rig_remount(&r);
+	assert_int_equal(owfs_alloc_load(r.al, blk, 1), -EFSCORRUPTED);
+	assert_int_equal(r.nmsg, 1);
+	assert_int_equal(owfs_alloc_check(r.al), 0);
+	r.cur.freed_blocks = 10;	/* one too many rests until the next commit */
+	rig_remount(&r);
+	assert_int_equal(owfs_alloc_load(r.al, blk, 1), 0);
+	assert_int_equal(rig_stat(&r).pinned, 10);
+	rig_commit(&r);
+	assert_int_equal(rig_stat(&r).pinned, 0);
+	assert_int_equal(rig_stat(&r).free, rig_ordinary(&r));
+	assert_int_equal(owfs_alloc_check(r.al), 0);
+	rig_fini(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -567,6 +595,7 @@ int main(void)
 		cmocka_unit_test(test_alloc_failed_store_is_final),
 		cmocka_unit_test(test_alloc_read_error_undoes_the_reservation),
 		cmocka_unit_test(test_alloc_impossible_roots_are_refused),
+		cmocka_unit_test(test_alloc_freed_count_that_is_too_small_is_corrupt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
