@@ -9,12 +9,15 @@
  *
  * Locking.  Each node has its buffer's rwlock; bt_root_lock stands above the
  * root.  Everybody goes down taking the child before letting go of the parent.
- * Readers take read locks.  Writers first go down like readers and take only
- * the leaf for writing; if the leaf is old, would split or would run empty,
- * they start again taking write locks, letting go of the ancestors as soon as
- * a young child with room (safe) is reached.  Nobody waits for the device with
- * a lock held: a missing child is referenced, all locks dropped, read, and the
- * descent starts again.
+ * Readers take read locks, and none from the first node on that can no longer
+ * change.  Writers first go down like readers and take only the leaf for
+ * writing; if the leaf is old, would split or would run empty, they start again
+ * taking write locks, letting go of the ancestors as soon as a young child with
+ * room (safe) is reached.  Nobody waits for the device with a lock held: all
+ * locks are dropped, the missing child is read, and the descent starts again.
+ * Its block cannot have been given to anybody else meanwhile, because
+ * owfs_btree_finish() waits for readers from before the seal before the last:
+ * it has to be called for each sealed generation, before that is durable.
  *
  * Checksums of children.  A child born in the open or the sealed generation
  * has no checksum yet; its pointer's csum in the parent is meaningless until
@@ -37,7 +40,12 @@
 
 struct owfs_btree;
 
-/* @ctx is owfs_btree_param.ctx.  Called with node locks held; no I/O. */
+/*
+ * @ctx is owfs_btree_param.ctx.  Called with node locks held; no I/O.  All is
+ * asked for before anything is changed, so the tree is as it was if one fails;
+ * but of several blocks that go at once some may have been freed already, so a
+ * transaction in which free_block failed has to be aborted.
+ */
 struct owfs_btree_ops {
 	/* a block (two with metadata written twice) for a new node */
 	int (*alloc_block)(void *ctx, owfs_fsblock_t addr[2]);
@@ -92,6 +100,7 @@ int owfs_btree_walk(struct owfs_btree *bt, const struct owfs_key *first,
 int owfs_btree_prefetch(struct owfs_btree *bt, const struct owfs_key *key);
 
 /* ------------------------------------------------------------ changing */
+/* An error means that nothing was changed. -ENOSPC and -ENOMEM: not reserved. */
 
 int owfs_btree_insert(struct owfs_btree *bt, const struct owfs_key *key,
 		      const void *val, size_t len);	/* -EEXIST */
@@ -103,7 +112,7 @@ int owfs_btree_delete(struct owfs_btree *bt, const struct owfs_key *key);	/* -EN
 
 /* The young nodes of a generation that was sealed. */
 struct owfs_btree_sealed {
-	struct owfs_buf **bufs;		/* owned; references held */
+	struct owfs_buf **bufs;		/* owned; references held; finish may drop some */
 	size_t n, written;
 	struct owfs_buf *root_buf;	/* referenced; NULL if the tree is empty or unchanged */
 	struct owfs_ptr root;		/* csum right after owfs_btree_finish() */
@@ -123,7 +132,10 @@ void owfs_btree_finish(struct owfs_btree *bt, struct owfs_btree_sealed *s);
 /* Write up to @max more nodes.  1: more to do; 0: all written; or -errno. No flush. */
 int owfs_btree_write(struct owfs_btree *bt, struct owfs_btree_sealed *s,
 		     size_t max);
-/* After the generation that followed @s is durable: its buffers may be evicted. */
+/*
+ * After the generation that followed @s is durable: its buffers may be evicted.
+ * Also for one that was not written to its end: its buffers are dropped then.
+ */
 void owfs_btree_release(struct owfs_btree *bt, struct owfs_btree_sealed *s);
 
 /* --------------------------------------------------------------- walking nodes */

@@ -189,10 +189,10 @@ static void random_run(const struct run *c)
 static void test_tree_does_what_the_model_does(void **state)
 {
 	static const struct run runs[] = {
-		{ 4096, 1, 6000, 8, 960, 8 * 4096, 400000, 1 },
-		{ 4096, 2, 6000, 8, 200, 8 * 4096, 200000, 2 },
-		{ 4096, 1, 6000, 8, 400, 64 << 20, 300000, 3 },
-		{ 4096, 1, 30000, 900, 960, 64 * 4096, 250000, 4 },
+		{ 4096, 1, 6000, 8, 960, 8 * 4096, 300000, 1 },
+		{ 4096, 2, 6000, 8, 200, 8 * 4096, 150000, 2 },
+		{ 4096, 1, 6000, 8, 400, 64 << 20, 200000, 3 },
+		{ 4096, 1, 30000, 900, 960, 64 * 4096, 200000, 4 },
 		{ 8192, 1, 6000, 8, 960, 4 * 8192, 100000, 5 },
 		{ 65536, 1, 6000, 8, 960, 65536, 50000, 6 },
 	};
@@ -285,6 +285,28 @@ static void test_thin_leaves_are_merged(void **state)
 	}
 	assert_in_range(f->nused, 1, before / 2);
 	assert_int_equal(count_nodes(f->bt), f->nused);
+	fixture_destroy(f);
+}
+
+/* From the end, leaf after leaf: the neighbour is too full to be merged with. */
+static void test_last_item_of_a_leaf_takes_the_root_along(void **state)
+{
+	struct fixture *f = fixture_create(4096, 40000, 1, 64 << 20);
+	uint64_t i, n = 0;
+
+	(void)state;
+	while (owfs_btree_height(f->bt) < 3)
+		insert_plain(f, 100, n++);
+	for (i = n; i-- > 1; ) {
+		const struct owfs_key key = plain_key(100, i);
+
+		if (i % 64 == 0)
+			commit_all(f);
+		assert_int_equal(owfs_btree_delete(f->bt, &key), 0);
+		assert_int_equal(count_nodes(f->bt), f->nused);
+	}
+	assert_int_equal(owfs_btree_height(f->bt), 1);
+	assert_int_equal(f->nused, 1);
 	fixture_destroy(f);
 }
 
@@ -476,6 +498,26 @@ static void test_unchanged_generation_has_no_root(void **state)
 	fixture_destroy(f);
 }
 
+static void test_prefetched_change_reads_nothing(void **state)
+{
+	struct fixture *f = fixture_create(4096, 40000, 1, 1 << 20);
+	const struct owfs_key key = plain_key(100, 777);
+	uint64_t i, reads;
+
+	(void)state;
+	for (i = 0; i < 20000; i += 2)
+		insert_plain(f, 100, i);
+	commit_all(f);
+	commit_all(f);
+	remount(f);
+	assert_int_equal(owfs_btree_prefetch(f->bt, &key), 0);
+	reads = emubd_count(f->dev, EMUBD_READ);
+	insert_plain(f, 100, 777);
+	assert_int_equal(owfs_btree_delete(f->bt, &key), 0);
+	assert_int_equal(emubd_count(f->dev, EMUBD_READ), reads);
+	fixture_destroy(f);
+}
+
 /* -------------------------------------------------------------------- visit */
 
 struct visited {
@@ -538,6 +580,7 @@ int main(void)
 		cmocka_unit_test(test_appends_in_the_middle_leave_leaves_mostly_full),
 		cmocka_unit_test(test_descending_inserts_share_leaves),
 		cmocka_unit_test(test_thin_leaves_are_merged),
+		cmocka_unit_test(test_last_item_of_a_leaf_takes_the_root_along),
 		cmocka_unit_test(test_worst_case_is_never_exceeded),
 		cmocka_unit_test(test_values_are_cut_to_the_buffer),
 		cmocka_unit_test(test_values_have_limits),
@@ -546,6 +589,7 @@ int main(void)
 		cmocka_unit_test(test_read_only_tree_refuses_changes),
 		cmocka_unit_test(test_root_from_the_future_is_refused),
 		cmocka_unit_test(test_unchanged_generation_has_no_root),
+		cmocka_unit_test(test_prefetched_change_reads_nothing),
 		cmocka_unit_test(test_visit_goes_down_skips_and_stops),
 	};
 
