@@ -111,9 +111,10 @@ static int add(void *ctx, const struct owfs_dirent *de)
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		 bool plus)
 {
+	struct server *srv = server_of(req);
 	struct listing l = { .req = req, .size = size, .plus = plus };
 	struct owfs_inode *dir;
-	int ret = server_get(req, ino, &dir);
+	int ret = server_get(srv, ino, &dir);
 
 	if (ret) {
 		server_reply(req, ret);
@@ -127,7 +128,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		server_reply(req, ret);
 	else if (fuse_reply_buf(req, l.buf, l.used))
 		forget_unsent(&l);
-	server_put(req, dir);
+	server_put(srv, dir);
 }
 
 void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Requests about the contents of files.  What waits for a commit or moves an
- * unbounded amount is handed to the deferred threads.
+ * Requests about the contents of files.  What waits for a commit or moves much
+ * says so first, so that another thread goes on reading requests.
  */
 #include "fuse/server.h"
 
@@ -65,14 +65,15 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	     struct fuse_file_info *fi)
 {
+	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
 	char *buf = owfs_session_buffer(size);
-	ssize_t ret = buf ? server_get(req, ino, &inode) : -ENOMEM;
+	ssize_t ret = buf ? server_get(srv, ino, &inode) : -ENOMEM;
 
 	(void)fi;
 	if (!ret) {
 		ret = owfs_file_read(inode, buf, size, off);
-		server_put(req, inode);
+		server_put(srv, inode);
 	}
 	if (ret < 0)
 		server_reply(req, ret);
@@ -83,15 +84,16 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	      off_t off, struct fuse_file_info *fi)
 {
+	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
-	ssize_t ret = server_get(req, ino, &inode);
+	ssize_t ret = server_get(srv, ino, &inode);
 
 	(void)fi;
 	(void)buf;	/* the data is aligned where the session put it */
 	if (!ret) {
 		ret = owfs_file_write(inode, owfs_session_payload(), size, off,
 				      false, owfs_session_kill_suidgid());
-		server_put(req, inode);
+		server_put(srv, inode);
 	}
 	if (ret < 0)
 		server_reply(req, ret);
@@ -102,13 +104,14 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t pos, int whence,
 	      struct fuse_file_info *fi)
 {
+	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
-	loff_t ret = server_get(req, ino, &inode);
+	loff_t ret = server_get(srv, ino, &inode);
 
 	(void)fi;
 	if (!ret) {
 		ret = owfs_file_seek(inode, pos, whence);
-		server_put(req, inode);
+		server_put(srv, inode);
 	}
 	if (ret < 0)
 		server_reply(req, ret);
@@ -116,98 +119,72 @@ void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t pos, int whence,
 		fuse_reply_lseek(req, ret);
 }
 
-/* ----------------------------------------------------------------- deferred */
-
-static void do_fsync(const struct deferred *d)
-{
-	struct owfs_inode *inode;
-	int ret = server_get(d->req, d->ino, &inode);
-
-	if (!ret) {
-		ret = owfs_file_fsync(inode, d->mode);
-		server_put(d->req, inode);
-	}
-	server_reply(d->req, ret);
-}
+/* ---------------------------------------------------------- what takes long */
 
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 	      struct fuse_file_info *fi)
 {
-	const struct deferred d = {
-		.req = req, .fn = do_fsync, .ino = ino, .mode = datasync,
-	};
+	struct server *srv = server_of(req);
+	struct owfs_inode *inode;
+	int ret = server_get(srv, ino, &inode);
 
 	(void)fi;
-	server_defer(&d);
-}
-
-static void do_syncfs(const struct deferred *d)
-{
-	struct server *srv = server_of(d->req);
-	int ret = server_enter(srv);
-
+	owfs_session_will_wait(req);
 	if (!ret) {
-		ret = owfs_syncfs(srv->fs);
-		server_leave(srv);
+		ret = owfs_file_fsync(inode, datasync);
+		server_put(srv, inode);
 	}
-	server_reply(d->req, ret);
+	server_reply(req, ret);
 }
 
 void op_syncfs(fuse_req_t req)
 {
-	const struct deferred d = { .req = req, .fn = do_syncfs };
+	struct server *srv = server_of(req);
+	int ret = server_enter(srv);
 
-	server_defer(&d);
-}
-
-static void do_fallocate(const struct deferred *d)
-{
-	struct owfs_inode *inode;
-	int ret = server_get(d->req, d->ino, &inode);
-
+	owfs_session_will_wait(req);
 	if (!ret) {
-		ret = owfs_file_fallocate(inode, d->mode, d->pos, d->len);
-		server_put(d->req, inode);
+		ret = owfs_syncfs(srv->fs);
+		server_leave(srv);
 	}
-	server_reply(d->req, ret);
+	server_reply(req, ret);
 }
 
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t pos,
 		  off_t len, struct fuse_file_info *fi)
 {
-	const struct deferred d = {
-		.req = req, .fn = do_fallocate, .ino = ino, .mode = mode,
-		.pos = pos, .len = len,
-	};
+	struct server *srv = server_of(req);
+	struct owfs_inode *inode;
+	int ret = server_get(srv, ino, &inode);
 
 	(void)fi;
-	server_defer(&d);
-}
-
-static void do_copy(const struct deferred *d)
-{
-	const struct fuse_copy_args *c = &d->copy;
-	struct owfs_inode *in, *out;
-	ssize_t ret = server_get(d->req, c->ino_in, &in);
-
+	owfs_session_will_wait(req);
 	if (!ret) {
-		ret = owfs_iget(in->i_fs, c->ino_out, &out);
-		if (!ret) {
-			ret = owfs_file_copy(in, c->off_in, out, c->off_out,
-					     min_u64(c->len, COPY_MAX));
-			owfs_iput(out);
-		}
-		server_put(d->req, in);
+		ret = owfs_file_fallocate(inode, mode, pos, len);
+		server_put(srv, inode);
 	}
-	if (ret < 0)
-		server_reply(d->req, ret);
-	else
-		owfs_session_reply_count(d->req, ret);
+	server_reply(req, ret);
 }
 
 void op_copy(fuse_req_t req, const struct fuse_copy_args *args)
 {
-	const struct deferred d = { .req = req, .fn = do_copy, .copy = *args };
+	struct server *srv = server_of(req);
+	struct owfs_inode *in, *out;
+	ssize_t ret = server_get(srv, args->ino_in, &in);
 
-	server_defer(&d);
+	owfs_session_will_wait(req);
+	if (!ret) {
+		ret = owfs_iget(in->i_fs, args->ino_out, &out);
+		if (!ret) {
+			ret = owfs_file_copy(in, args->off_in, out,
+					     args->off_out,
+					     min_u64(args->len, COPY_MAX));
+			owfs_iput(out);
+		}
+		server_put(srv, in);
+	}
+	if (ret < 0)
+		server_reply(req, ret);
+	else
+		owfs_session_reply_count(req, ret);
 }

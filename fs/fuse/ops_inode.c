@@ -7,9 +7,10 @@
 
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
 	struct stat st;
-	int ret = server_get(req, ino, &inode);
+	int ret = server_get(srv, ino, &inode);
 
 	(void)fi;
 	if (ret) {
@@ -17,23 +18,24 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	owfs_getattr(inode, &st, NULL);
-	server_put(req, inode);
+	server_put(srv, inode);
 	fuse_reply_attr(req, &st, OWFS_LIFETIME);
 }
 
 void op_statx(fuse_req_t req, fuse_ino_t ino)
 {
+	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
 	struct timespec btime;
 	struct stat st;
-	int ret = server_get(req, ino, &inode);
+	int ret = server_get(srv, ino, &inode);
 
 	if (ret) {
 		server_reply(req, ret);
 		return;
 	}
 	owfs_getattr(inode, &st, &btime);
-	server_put(req, inode);
+	server_put(srv, inode);
 	owfs_session_reply_statx(req, &st, &btime, OWFS_LIFETIME);
 }
 
@@ -69,6 +71,7 @@ static unsigned int mask_of(int to_set)
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		struct fuse_file_info *fi)
 {
+	struct server *srv = server_of(req);
 	const struct owfs_attr a = {
 		.mode = attr->st_mode, .uid = attr->st_uid,
 		.gid = attr->st_gid, .size = attr->st_size,
@@ -77,14 +80,14 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	};
 	struct owfs_inode *inode;
 	struct stat st;
-	int ret = server_get(req, ino, &inode);
+	int ret = server_get(srv, ino, &inode);
 
 	(void)fi;
 	if (!ret) {
 		ret = owfs_setattr(inode, &a, mask_of(to_set));
 		if (!ret)
 			owfs_getattr(inode, &st, NULL);
-		server_put(req, inode);
+		server_put(srv, inode);
 	}
 	if (ret)
 		server_reply(req, ret);
@@ -108,32 +111,34 @@ static void reply_value(fuse_req_t req, const char *buf, size_t size,
 
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
+	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
 	char *buf = NULL;
-	ssize_t ret = server_get(req, ino, &inode);
+	ssize_t ret = server_get(srv, ino, &inode);
 
 	if (!ret) {
 		if (size)
 			buf = owfs_session_buffer(size);
 		ret = size && !buf ? -ENOMEM :
 		      owfs_getxattr(inode, name, strlen(name), buf, size);
-		server_put(req, inode);
+		server_put(srv, inode);
 	}
 	reply_value(req, buf, size, ret);
 }
 
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
+	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
 	char *buf = NULL;
-	ssize_t ret = server_get(req, ino, &inode);
+	ssize_t ret = server_get(srv, ino, &inode);
 
 	if (!ret) {
 		if (size)
 			buf = owfs_session_buffer(size);
 		ret = size && !buf ? -ENOMEM :
 		      owfs_listxattr(inode, buf, size);
-		server_put(req, inode);
+		server_put(srv, inode);
 	}
 	reply_value(req, buf, size, ret);
 }
@@ -141,25 +146,27 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 		 const char *value, size_t size, int flags)
 {
+	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
-	int ret = server_get(req, ino, &inode);
+	int ret = server_get(srv, ino, &inode);
 
 	if (!ret) {
 		ret = owfs_setxattr(inode, name, strlen(name), value, size,
 				    flags);
-		server_put(req, inode);
+		server_put(srv, inode);
 	}
 	server_reply(req, ret);
 }
 
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
+	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
-	int ret = server_get(req, ino, &inode);
+	int ret = server_get(srv, ino, &inode);
 
 	if (!ret) {
 		ret = owfs_removexattr(inode, name, strlen(name));
-		server_put(req, inode);
+		server_put(srv, inode);
 	}
 	server_reply(req, ret);
 }

@@ -23,9 +23,10 @@ static int lookup_any(struct owfs_inode *dir, const char *name,
 
 void op_lookup(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
+	struct server *srv = server_of(req);
 	const struct fuse_entry_param none = { .entry_timeout = OWFS_LIFETIME };
 	struct owfs_inode *dir, *inode;
-	int ret = server_get(req, ino, &dir);
+	int ret = server_get(srv, ino, &dir);
 
 	if (ret) {
 		server_reply(req, ret);
@@ -38,7 +39,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t ino, const char *name)
 		fuse_reply_entry(req, &none);	/* worth remembering, too */
 	else
 		server_reply(req, ret);
-	server_put(req, dir);
+	server_put(srv, dir);
 }
 
 void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
@@ -81,8 +82,9 @@ static struct owfs_newnode newnode(fuse_req_t req, mode_t mode)
 static void make(fuse_req_t req, fuse_ino_t ino, const char *name,
 		 const struct owfs_newnode *nn)
 {
+	struct server *srv = server_of(req);
 	struct owfs_inode *dir, *inode;
-	int ret = server_get(req, ino, &dir);
+	int ret = server_get(srv, ino, &dir);
 
 	if (ret) {
 		server_reply(req, ret);
@@ -93,7 +95,7 @@ static void make(fuse_req_t req, fuse_ino_t ino, const char *name,
 		server_reply(req, ret);
 	else
 		server_reply_entry(req, inode);
-	server_put(req, dir);
+	server_put(srv, dir);
 }
 
 void op_mknod(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode,
@@ -123,13 +125,14 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t ino,
 
 void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
+	struct server *srv = server_of(req);
 	char target[PATH_MAX];
 	struct owfs_inode *inode;
-	int ret = server_get(req, ino, &inode);
+	int ret = server_get(srv, ino, &inode);
 
 	if (!ret) {
 		ret = owfs_readlink(inode, target, sizeof(target) - 1);
-		server_put(req, inode);
+		server_put(srv, inode);
 	}
 	if (ret < 0) {
 		server_reply(req, ret);
@@ -178,9 +181,10 @@ static int create_raced(struct owfs_inode *dir, const char *name,
 void op_create(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode,
 	       struct fuse_file_info *fi)
 {
+	struct server *srv = server_of(req);
 	const struct owfs_newnode nn = newnode(req, S_IFREG | (mode & 07777));
 	struct owfs_inode *dir, *inode;
-	int ret = server_get(req, ino, &dir);
+	int ret = server_get(srv, ino, &dir);
 
 	if (ret) {
 		server_reply(req, ret);
@@ -193,15 +197,16 @@ void op_create(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode,
 		server_reply(req, ret);
 	else
 		reply_create(req, inode, fi);
-	server_put(req, dir);
+	server_put(srv, dir);
 }
 
 void op_tmpfile(fuse_req_t req, fuse_ino_t ino, mode_t mode,
 		struct fuse_file_info *fi)
 {
+	struct server *srv = server_of(req);
 	const struct owfs_newnode nn = newnode(req, S_IFREG | (mode & 07777));
 	struct owfs_inode *dir, *inode;
-	int ret = server_get(req, ino, &dir);
+	int ret = server_get(srv, ino, &dir);
 
 	if (ret) {
 		server_reply(req, ret);
@@ -212,21 +217,22 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t ino, mode_t mode,
 		server_reply(req, ret);
 	else
 		reply_create(req, inode, fi);
-	server_put(req, dir);
+	server_put(srv, dir);
 }
 
 /* ------------------------------------------------------ changing and removing */
 
 void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t to, const char *name)
 {
+	struct server *srv = server_of(req);
 	struct owfs_inode *inode, *dir;
-	int ret = server_get(req, to, &dir);
+	int ret = server_get(srv, to, &dir);
 
 	if (ret) {
 		server_reply(req, ret);
 		return;
 	}
-	ret = owfs_iget(server_of(req)->fs, ino, &inode);
+	ret = owfs_iget(srv->fs, ino, &inode);
 	if (!ret) {
 		ret = owfs_link(inode, dir, name, strlen(name));
 		if (ret)
@@ -236,29 +242,31 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t to, const char *name)
 		server_reply(req, ret);
 	else
 		server_reply_entry(req, inode);
-	server_put(req, dir);
+	server_put(srv, dir);
 }
 
 void op_unlink(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
+	struct server *srv = server_of(req);
 	struct owfs_inode *dir;
-	int ret = server_get(req, ino, &dir);
+	int ret = server_get(srv, ino, &dir);
 
 	if (!ret) {
 		ret = owfs_unlink(dir, name, strlen(name));
-		server_put(req, dir);
+		server_put(srv, dir);
 	}
 	server_reply(req, ret);
 }
 
 void op_rmdir(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
+	struct server *srv = server_of(req);
 	struct owfs_inode *dir;
-	int ret = server_get(req, ino, &dir);
+	int ret = server_get(srv, ino, &dir);
 
 	if (!ret) {
 		ret = owfs_rmdir(dir, name, strlen(name));
-		server_put(req, dir);
+		server_put(srv, dir);
 	}
 	server_reply(req, ret);
 }
@@ -266,17 +274,18 @@ void op_rmdir(fuse_req_t req, fuse_ino_t ino, const char *name)
 void op_rename(fuse_req_t req, fuse_ino_t from, const char *oname,
 	       fuse_ino_t to, const char *nname, unsigned int flags)
 {
+	struct server *srv = server_of(req);
 	struct owfs_inode *odir, *ndir;
-	int ret = server_get(req, from, &odir);
+	int ret = server_get(srv, from, &odir);
 
 	if (!ret) {
-		ret = owfs_iget(server_of(req)->fs, to, &ndir);
+		ret = owfs_iget(srv->fs, to, &ndir);
 		if (!ret) {
 			ret = owfs_rename(odir, oname, strlen(oname), ndir,
 					  nname, strlen(nname), flags);
 			owfs_iput(ndir);
 		}
-		server_put(req, odir);
+		server_put(srv, odir);
 	}
 	server_reply(req, ret);
 }

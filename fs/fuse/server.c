@@ -7,7 +7,6 @@
 #include "fuse/server.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,9 +26,8 @@ void server_leave(struct server *srv)
 	pthread_rwlock_unlock(&srv->gate);
 }
 
-int server_get(fuse_req_t req, fuse_ino_t ino, struct owfs_inode **ip)
+int server_get(struct server *srv, fuse_ino_t ino, struct owfs_inode **ip)
 {
-	struct server *srv = server_of(req);
 	int ret = server_enter(srv);
 
 	if (ret)
@@ -40,10 +38,10 @@ int server_get(fuse_req_t req, fuse_ino_t ino, struct owfs_inode **ip)
 	return ret;
 }
 
-void server_put(fuse_req_t req, struct owfs_inode *inode)
+void server_put(struct server *srv, struct owfs_inode *inode)
 {
 	owfs_iput(inode);
-	server_leave(server_of(req));
+	server_leave(srv);
 }
 
 void server_fill_entry(struct owfs_inode *inode, struct fuse_entry_param *e)
@@ -68,30 +66,6 @@ void server_reply_entry(fuse_req_t req, struct owfs_inode *inode)
 	owfs_iput(inode);
 	if (fuse_reply_entry(req, &e))
 		owfs_inode_forget(fs, ino, 1);
-}
-
-static void run_deferred(void *arg)
-{
-	struct deferred *d = arg;
-
-	d->fn(d);
-	free(d);
-}
-
-void server_defer(const struct deferred *d)
-{
-	struct deferred *copy = malloc(sizeof(*copy));
-	int ret = copy ? 0 : -ENOMEM;
-
-	if (!ret) {
-		*copy = *d;
-		ret = owfs_defer_run(&server_of(d->req)->defer, run_deferred,
-				     copy);
-	}
-	if (ret) {
-		free(copy);
-		server_reply(d->req, ret);
-	}
 }
 
 /* -------------------------------------------------------------------- start */
@@ -290,11 +264,9 @@ void server_init(struct server *srv)
 	memset(srv, 0, sizeof(*srv));
 	srv->session.ops = &session_ops;
 	pthread_rwlock_init(&srv->gate, NULL);
-	owfs_defer_init(&srv->defer);
 }
 
 void server_exit(struct server *srv)
 {
-	owfs_defer_close(&srv->defer);
 	pthread_rwlock_destroy(&srv->gate);
 }

@@ -15,7 +15,6 @@
 #include "file/file.h"
 #include "file/mount.h"
 #include "file/namei.h"
-#include "fuse/defer.h"
 #include "fuse/worker.h"
 #include "io/devlock.h"
 
@@ -27,7 +26,6 @@ struct server {
 	const struct owfs_msg *msg;
 	struct owfs_devlock *lock;
 	struct owfs_blkdev *bd;
-	struct owfs_defer defer;	/* requests that wait for the device */
 
 	/*
 	 * Held for reading by every request while it uses @fs, for writing
@@ -54,8 +52,8 @@ static inline struct server *server_of(fuse_req_t req)
 int server_enter(struct server *srv);
 void server_leave(struct server *srv);
 /* The same with the inode that the request is about. */
-int server_get(fuse_req_t req, fuse_ino_t ino, struct owfs_inode **ip);
-void server_put(fuse_req_t req, struct owfs_inode *inode);
+int server_get(struct server *srv, fuse_ino_t ino, struct owfs_inode **ip);
+void server_put(struct server *srv, struct owfs_inode *inode);
 
 /* Give an inode to the kernel; takes over the caller's reference. */
 void server_fill_entry(struct owfs_inode *inode, struct fuse_entry_param *e);
@@ -69,19 +67,6 @@ static inline void server_reply(fuse_req_t req, int ret)
 extern const struct owfs_server_ops server_ops;
 void server_init(struct server *srv);
 void server_exit(struct server *srv);
-
-/* Run @fn in a thread that may wait; answers -ENOMEM itself. */
-struct deferred;
-typedef void (*deferred_fn)(const struct deferred *d);
-struct deferred {
-	fuse_req_t req;
-	deferred_fn fn;
-	fuse_ino_t ino;
-	int mode;			/* datasync, or fallocate's */
-	off_t pos, len;
-	struct fuse_copy_args copy;
-};
-void server_defer(const struct deferred *d);
 
 /* ops_namei.c */
 void op_lookup(fuse_req_t req, fuse_ino_t dir, const char *name);

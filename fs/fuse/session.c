@@ -25,8 +25,9 @@
  * machine may be older than the kernel that runs.
  */
 enum {
-	OP_SETATTR = 4, OP_WRITE = 16, OP_INIT = 26, OP_CREATE = 35,
-	OP_IOCTL = 39, OP_SYNCFS = 50, OP_TMPFILE = 51, OP_STATX = 52,
+	OP_FORGET = 2, OP_SETATTR = 4, OP_WRITE = 16, OP_RELEASE = 18,
+	OP_INIT = 26, OP_RELEASEDIR = 29, OP_CREATE = 35, OP_IOCTL = 39,
+	OP_BATCH_FORGET = 42, OP_SYNCFS = 50, OP_TMPFILE = 51, OP_STATX = 52,
 	OP_COPY_FILE_RANGE_64 = 53,
 };
 
@@ -122,6 +123,7 @@ struct facts {
 	void *buffer;		/* for the operation's own use */
 	size_t buffer_size;
 	bool kill_suidgid;
+	struct owfs_seat seat;
 };
 
 static pthread_once_t facts_once = PTHREAD_ONCE_INIT;
@@ -229,6 +231,13 @@ static bool is_tunnelled(uint32_t opcode)
 	return opcode >= OP_SYNCFS && opcode <= OP_COPY_FILE_RANGE_64;
 }
 
+/* Nobody waits for the answer: sooner done than handed on. */
+static bool is_quick(uint32_t opcode)
+{
+	return opcode == OP_FORGET || opcode == OP_BATCH_FORGET ||
+	       opcode == OP_RELEASE || opcode == OP_RELEASEDIR;
+}
+
 /* Make an IOCTL of the request in @buf; its new length. */
 static size_t tunnel(void *buf, size_t n, size_t room)
 {
@@ -280,9 +289,11 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
 		errno = ENOMEM;
 		return -1;
 	}
+	owfs_turn_take(&s->turn, &f->seat);
 	n = receive(fd, buf, len, f);
 	if (n < (ssize_t)sizeof(*h))
 		return n;
+	owfs_turn_begin(&s->turn, &f->seat, is_quick(h->opcode) ? -1 : fd);
 	if (h->opcode < OWFS_SESSION_OPCODES)
 		__atomic_fetch_add(&s->requests[h->opcode], 1,
 				   __ATOMIC_RELAXED);
@@ -292,6 +303,11 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
 	if (is_tunnelled(h->opcode))
 		return tunnel(buf, n, len);
 	return n;
+}
+
+void owfs_session_will_wait(fuse_req_t req)
+{
+	owfs_turn_pass(&owfs_session_of(req)->turn, &my_facts->seat);
 }
 
 /* ------------------------------------------------------------- the way out */
@@ -501,7 +517,11 @@ int owfs_session_loop(struct owfs_session *s, unsigned int threads)
 	if (!cfg)
 		return -ENOMEM;
 	fuse_loop_cfg_set_max_threads(cfg, threads);
-	ret = fuse_session_loop_mt(s->se, cfg);
+	ret = owfs_turn_open(&s->turn);
+	if (!ret) {
+		ret = fuse_session_loop_mt(s->se, cfg);
+		owfs_turn_close(&s->turn);
+	}
 	fuse_loop_cfg_destroy(cfg);
 	return ret > 0 ? -EINTR : ret;
 }

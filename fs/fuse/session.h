@@ -26,6 +26,8 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "fuse/turn.h"
+
 /* Capabilities for owfs_session.want, as they stand in INIT's flags. */
 #define OWFS_FUSE_PARALLEL_DIROPS	(1ull << 18)
 #define OWFS_FUSE_KILLPRIV_V2		(1ull << 28)
@@ -65,6 +67,7 @@ struct owfs_session {
 	uint64_t offered;	/* the kernel's INIT flags; valid from ->init on */
 	uint64_t init_unique;	/* of the INIT not answered yet; 0 none */
 	struct fuse_session *se;
+	struct owfs_turn turn;
 	uint64_t requests[OWFS_SESSION_OPCODES];	/* atomic; by opcode */
 };
 
@@ -98,6 +101,12 @@ void owfs_session_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd,
 int owfs_session_reply_statx(fuse_req_t req, const struct stat *st,
 			     const struct timespec *btime, double timeout);
 int owfs_session_reply_count(fuse_req_t req, uint64_t count);
+
+/*
+ * The operation is going to wait, for a commit or for much I/O: another
+ * thread shall read on.
+ */
+void owfs_session_will_wait(fuse_req_t req);
 
 /* ------------------------------------- facts of the request being executed */
 /* Valid in the thread that received it, until it returns to the loop. */

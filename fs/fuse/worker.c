@@ -22,8 +22,8 @@
 #include "fuse/log.h"
 #include "fuse/mnt.h"
 
-#define THREADS_MIN	2
-#define THREADS_MAX	16
+/* Threads that find nothing to do are parked and cost nothing. */
+#define THREADS		16
 
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
@@ -148,15 +148,6 @@ static void block_signals(void)
 
 /* ------------------------------------------------------------------ serving */
 
-static unsigned int default_threads(void)
-{
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
-
-	if (n < THREADS_MIN)
-		return THREADS_MIN;
-	return n > THREADS_MAX ? THREADS_MAX : n;
-}
-
 static int open_session(const struct owfs_opts *o,
 			const struct owfs_server *srv, int fd)
 {
@@ -185,8 +176,7 @@ static int serve(const struct owfs_opts *o, const struct owfs_server *srv,
 	ret = start_signals();
 	if (!ret)
 		ret = owfs_session_loop(srv->session,
-					o->threads ? o->threads :
-					default_threads());
+					o->threads ? o->threads : THREADS);
 	return ret;
 }
 

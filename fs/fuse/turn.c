@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* See turn.h. */
+#include "fuse/turn.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <time.h>
+
+/* How long a request may keep the turn, and how long the watch stays awake. */
+#define WATCH_NSEC	1000000		/* 1 ms */
+#define WATCH_ROUNDS	100		/* without any request: sleep */
+
+static struct owfs_seat *holder(const struct owfs_turn *t)
+{
+	return __atomic_load_n(&t->holder, __ATOMIC_ACQUIRE);
+}
+
+/* Caller holds the lock. */
+static void set_holder(struct owfs_turn *t, struct owfs_seat *seat)
+{
+	__atomic_store_n(&t->holder, seat, __ATOMIC_RELEASE);
+}
+
+/* A parked thread is being cancelled: nobody shall call it. */
+static void unpark(struct owfs_turn *t, struct owfs_seat *seat)
+{
+	struct owfs_seat **sp;
+
+	pthread_mutex_lock(&t->lock);
+	for (sp = &t->parked; *sp; sp = &(*sp)->next) {
+		if (*sp == seat) {
+			*sp = seat->next;
+			break;
+		}
+	}
+	if (t->holder == seat)
+		set_holder(t, NULL);
+	pthread_mutex_unlock(&t->lock);
+}
+
+struct parking {
+	struct owfs_turn *t;
+	struct owfs_seat *seat;
+};
+
+static void leave_parking(void *arg)
+{
+	struct parking *p = arg;
+
+	unpark(p->t, p->seat);
+}
+
+static void park(struct owfs_turn *t, struct owfs_seat *seat)
+{
+	struct parking p = { t, seat };
+
+	pthread_cleanup_push(leave_parking, &p);
+	while (sem_wait(&seat->called) && errno == EINTR)
+		;
+	pthread_cleanup_pop(0);
+}
+
+void owfs_turn_take(struct owfs_turn *t, struct owfs_seat *seat)
+{
+	bool mine;
+
+	if (holder(t) == seat) {
+		__atomic_store_n(&t->done,
+				 __atomic_load_n(&t->begun, __ATOMIC_RELAXED),
+				 __ATOMIC_RELAXED);
+		return;
+	}
+	if (!seat->ready) {
+		sem_init(&seat->called, 0, 0);
+		seat->ready = true;
+	}
+	pthread_mutex_lock(&t->lock);
+	mine = !t->holder || t->holder == seat;
+	if (mine) {
+		set_holder(t, seat);
+	} else {
+		seat->next = t->parked;
+		t->parked = seat;
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (!mine)
+		park(t, seat);
+	__atomic_store_n(&t->done, __atomic_load_n(&t->begun, __ATOMIC_RELAXED),
+			 __ATOMIC_RELAXED);
+}
+
+void owfs_turn_pass(struct owfs_turn *t, struct owfs_seat *seat)
+{
+	struct owfs_seat *next;
+
+	if (holder(t) != seat)
+		return;
+	pthread_mutex_lock(&t->lock);
+	if (t->holder == seat) {
+		next = t->parked;
+		/* none parked: the first to come back takes it */
+		set_holder(t, next);
+		if (next) {
+			t->parked = next->next;
+			sem_post(&next->called);
+		}
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+void owfs_turn_begin(struct owfs_turn *t, struct owfs_seat *seat, int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+	if (holder(t) != seat)
+		return;
+	__atomic_fetch_add(&t->begun, 1, __ATOMIC_RELAXED);
+	if (fd >= 0 && poll(&pfd, 1, 0) == 1)
+		owfs_turn_pass(t, seat);
+	else if (__atomic_load_n(&t->watch_sleeps, __ATOMIC_RELAXED) &&
+		 __atomic_exchange_n(&t->watch_sleeps, false, __ATOMIC_ACQ_REL))
+		sem_post(&t->activity);
+}
+
+/* ---------------------------------------------------------------- the watch */
+
+static bool closing(const struct owfs_turn *t)
+{
+	return __atomic_load_n(&t->closing, __ATOMIC_ACQUIRE);
+}
+
+/* A request that was under way at the last look and still is. */
+static bool is_stuck(const struct owfs_turn *t, uint64_t last)
+{
+	return __atomic_load_n(&t->begun, __ATOMIC_RELAXED) == last &&
+	       __atomic_load_n(&t->done, __ATOMIC_RELAXED) != last;
+}
+
+static void *watch(void *arg)
+{
+	const struct timespec tick = { .tv_nsec = WATCH_NSEC };
+	struct owfs_turn *t = arg;
+	uint64_t last = 0, now;
+	int quiet = 0;
+
+	while (!closing(t)) {
+		nanosleep(&tick, NULL);
+		now = __atomic_load_n(&t->begun, __ATOMIC_RELAXED);
+		if (now != last) {
+			last = now;
+			quiet = 0;
+		} else if (is_stuck(t, last)) {
+			owfs_turn_pass(t, holder(t));
+		} else if (++quiet >= WATCH_ROUNDS) {
+			quiet = 0;
+			__atomic_store_n(&t->watch_sleeps, true,
+					 __ATOMIC_RELEASE);
+			while (sem_wait(&t->activity) && errno == EINTR)
+				;
+		}
+	}
+	return NULL;
+}
+
+int owfs_turn_open(struct owfs_turn *t)
+{
+	*t = (struct owfs_turn){ .parked = NULL };
+	pthread_mutex_init(&t->lock, NULL);
+	sem_init(&t->activity, 0, 0);
+	return -pthread_create(&t->watch, NULL, watch, t);
+}
+
+void owfs_turn_close(struct owfs_turn *t)
+{
+	__atomic_store_n(&t->closing, true, __ATOMIC_RELEASE);
+	sem_post(&t->activity);
+	pthread_join(t->watch, NULL);
+	sem_destroy(&t->activity);
+	pthread_mutex_destroy(&t->lock);
+}
