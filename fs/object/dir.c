@@ -146,9 +146,9 @@ static int entry_write(struct owfs_trans *tr, const struct owfs_dirslot *slot,
 		       uint32_t mode, bool insert)
 {
 	struct owfs_btree *bt = tr->fs->fs_bt;
-	struct {
+	union {
 		struct owfs_dirent_item d;
-		char name[OWFS_NAME_MAX];
+		char bytes[sizeof(struct owfs_dirent_item) + OWFS_NAME_MAX];
 	} e = {
 		.d.ino = cpu_to_le64(ino),
 		.d.namelen = cpu_to_le16((uint16_t)len),
@@ -156,7 +156,7 @@ static int entry_write(struct owfs_trans *tr, const struct owfs_dirslot *slot,
 	};
 	int ret;
 
-	memcpy(e.name, name, len);
+	memcpy(e.d.name, name, len);
 	if (insert)
 		ret = owfs_btree_insert(bt, &slot->key, &e,
 					sizeof(e.d) + len);

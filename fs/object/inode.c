@@ -171,9 +171,9 @@ int owfs_attr_from_disk(struct owfs_attr *a, const struct owfs_inode_item *d,
 	a->parent = le64_to_cpu(d->parent);
 	a->gen = le64_to_cpu(d->gen);
 	a->xattr_next = le32_to_cpu(d->xattr_next);
-	times = time_from_disk(&a->atime, &d->atime) &
-		time_from_disk(&a->mtime, &d->mtime) &
-		time_from_disk(&a->ctime, &d->ctime) &
+	times = time_from_disk(&a->atime, &d->atime) &&
+		time_from_disk(&a->mtime, &d->mtime) &&
+		time_from_disk(&a->ctime, &d->ctime) &&
 		time_from_disk(&a->btime, &d->btime);
 
 	if (!times || le32_to_cpu(d->zero32) || le64_to_cpu(d->zero64) ||

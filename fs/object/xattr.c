@@ -360,9 +360,9 @@ static int set_insert_chunks(struct xattr_set *s, struct owfs_trans *tr)
 
 static int set_write_item(struct xattr_set *s, struct owfs_trans *tr)
 {
-	struct {
+	union {
 		struct owfs_xattr_item x;
-		char rest[OWFS_ITEM_MAX - sizeof(struct owfs_xattr_item)];
+		char bytes[OWFS_ITEM_MAX];
 	} e = {
 		.x.valuelen = cpu_to_le32((uint32_t)s->size),
 		.x.valueid = cpu_to_le32(s->valueid),
@@ -371,9 +371,9 @@ static int set_write_item(struct xattr_set *s, struct owfs_trans *tr)
 	size_t len = sizeof(e.x) + s->len;
 	int ret;
 
-	memcpy(e.rest, s->name, s->len);
+	memcpy(e.x.name, s->name, s->len);
 	if (!s->valueid && s->size) {
-		memcpy(e.rest + s->len, s->value, s->size);
+		memcpy(e.x.name + s->len, s->value, s->size);
 		len += s->size;
 	}
 	if (s->found)
