@@ -135,12 +135,32 @@ static int write_super(struct owfs_fs *fs, struct owfs_super *sb)
 	return owfs_super_write(fs->fs_bd, sb, &fs->fs_slots, slot);
 }
 
+/*
+ * @sb is the device's newest.  Everybody reads the constants at any time, so
+ * only what a superblock may change is written.
+ */
+static void adopt_super(struct owfs_super *to, const struct owfs_super *sb)
+{
+	to->seq = sb->seq;
+	to->next_gen = sb->next_gen;
+	to->ino_limit = sb->ino_limit;
+	to->state = sb->state;
+	to->error_code = sb->error_code;
+	to->error_count = sb->error_count;
+	to->error_time = sb->error_time;
+	to->mount_count = sb->mount_count;
+	to->mount_time = sb->mount_time;
+	to->write_time = sb->write_time;
+	to->root[0] = sb->root[0];
+	to->root[1] = sb->root[1];
+}
+
 static int settle_super(struct owfs_fs *fs, const struct owfs_super *sb)
 {
 	int ret = owfs_blkdev_flush(fs->fs_bd);
 
 	if (!ret)
-		fs->fs_super = *sb;
+		adopt_super(&fs->fs_super, sb);
 	return ret;
 }
 
@@ -176,25 +196,30 @@ static int commit_write_super(struct owfs_fs *fs, struct owfs_commit *c)
 	return write_super(fs, sb);
 }
 
-static int commit_settle(struct owfs_fs *fs, struct owfs_commit *c)
+/* Waiters go on; only then is what the generation before freed given back. */
+static void commit_publish(struct owfs_fs *fs, struct owfs_commit *c)
 {
-	int ret = settle_super(fs, &c->super);
-
-	if (ret)
-		return ret;
-
-	owfs_alloc_durable(fs->fs_al);
-	owfs_btree_release(fs->fs_bt, &c->before);
-	c->before = c->sealed;
-	memset(&c->sealed, 0, sizeof(c->sealed));
-
 	pthread_mutex_lock(&fs->fs_ino_lock);
 	fs->fs_ino_limit = c->ino_limit;
 	pthread_mutex_unlock(&fs->fs_ino_lock);
 
 	pthread_mutex_lock(&c->c_lock);
 	c->durable = c->gen;
+	pthread_cond_broadcast(&c->c_done);
 	pthread_mutex_unlock(&c->c_lock);
+}
+
+static int commit_settle(struct owfs_fs *fs, struct owfs_commit *c)
+{
+	int ret = settle_super(fs, &c->super);
+
+	if (ret)
+		return ret;
+	commit_publish(fs, c);
+	owfs_alloc_durable(fs->fs_al);
+	owfs_btree_release(fs->fs_bt, &c->before);
+	c->before = c->sealed;
+	memset(&c->sealed, 0, sizeof(c->sealed));
 	return 0;
 }
 
