@@ -31,10 +31,14 @@ static unsigned long ino_hash(owfs_ino_t ino)
 
 static int ino_match(struct cds_lfht_node *node, const void *key)
 {
-	const struct owfs_inode *inode =
-		container_of(node, struct owfs_inode, i_hash);
+	struct owfs_inode *inode = container_of(node, struct owfs_inode,
+						i_hash);
+	bool same;
 
-	return inode->i_ino == *(const owfs_ino_t *)key;
+	owfs_rcu_consume(inode);
+	same = inode->i_ino == *(const owfs_ino_t *)key;
+	owfs_rcu_publish(inode);	/* looked at, and maybe no more */
+	return same;
 }
 
 /* ---------------------------------------------------------------- memory */
@@ -274,12 +278,13 @@ static void table_note_drop(struct owfs_itable *it, struct owfs_inode *inode)
 
 static bool inode_get_live(struct owfs_inode *inode)
 {
-	int ref = __atomic_load_n(&inode->i_ref, __ATOMIC_RELAXED);
+	/* of one that is gone the last holder's i_gen is wanted: acquire */
+	int ref = __atomic_load_n(&inode->i_ref, __ATOMIC_ACQUIRE);
 
 	while (ref > 0)
 		if (__atomic_compare_exchange_n(&inode->i_ref, &ref, ref + 1,
 						true, __ATOMIC_SEQ_CST,
-						__ATOMIC_RELAXED))
+						__ATOMIC_ACQUIRE))
 			return true;
 	return false;
 }
@@ -296,10 +301,10 @@ static struct owfs_inode *table_find(struct owfs_itable *it, owfs_ino_t ino)
 	node = cds_lfht_iter_get_node(&iter);
 	if (node) {
 		inode = container_of(node, struct owfs_inode, i_hash);
-		owfs_rcu_consume(inode);
 		if (!inode_get_live(inode)) {
 			table_note_drop(it, inode);
 			cds_lfht_del(it->it_ht, node);
+			owfs_rcu_publish(inode);
 			inode = NULL;
 		}
 	}
