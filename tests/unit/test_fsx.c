@@ -26,6 +26,7 @@ struct profile {
 	uint32_t blocksize;
 	unsigned int cut_extents;
 	uint64_t leave;		/* blocks left free; 0: an empty device */
+	bool faults;		/* the device fails now and then */
 };
 
 /* What a crash may show. */
@@ -49,12 +50,27 @@ struct run {
 	uint64_t size;
 	struct version old[HISTORY];
 	unsigned int nold;
-	unsigned int enospc, intents;
+	unsigned int enospc, intents, eio;
+	bool faulty;			/* the device may fail now */
 };
 
 static bool verbose(void)
 {
 	return getenv("FSX_LOG") != NULL;
+}
+
+/* May this be refused, leaving everything as it was? */
+static bool refused(struct run *r, ssize_t ret)
+{
+	if (ret == -ENOSPC && r->p->leave) {
+		r->enospc++;
+		return true;
+	}
+	if (r->faulty && (ret == -EIO || ret == -EROFS)) {
+		r->eio++;
+		return true;
+	}
+	return false;
 }
 
 #define CHECK(r, cond) do {						\
@@ -224,10 +240,8 @@ static void op_write(struct run *r)
 		r->buf[i] = (unsigned char)(1 + rnd(r, 255));
 	ret = owfs_file_write(r->inode, r->buf, len, append ? 0 : (loff_t)pos,
 			      append, false);
-	if (ret == -ENOSPC && r->p->leave) {
-		r->enospc++;
+	if (refused(r, ret))
 		return;
-	}
 	CHECK(r, ret == (ssize_t)len);
 	memcpy(r->data + pos, r->buf, len);
 	if (pos + len > r->size)
@@ -241,7 +255,7 @@ static void op_truncate(struct run *r)
 
 	log_op(r, "truncate", size, 0);
 	ret = owfs_file_truncate(r->inode, size);
-	if (ret == -ENOSPC && size >= r->size && r->p->leave)
+	if ((ret != -ENOSPC || size > r->size) && refused(r, ret))
 		return;
 	CHECK(r, ret == 0);
 	model_size(r, size);
@@ -258,11 +272,15 @@ static void zero_bytes(struct run *r, uint64_t pos, uint64_t end)
 static void op_punch(struct run *r)
 {
 	uint64_t pos = rnd_pos(r), len = rnd_len(r, pos);
+	int ret;
 
 	log_op(r, "punch", pos, len);
-	CHECK(r, owfs_file_fallocate(r->inode,
-				     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				     (loff_t)pos, (loff_t)len) == 0);
+	ret = owfs_file_fallocate(r->inode,
+				  FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				  (loff_t)pos, (loff_t)len);
+	if (ret != -ENOSPC && refused(r, ret))
+		return;
+	CHECK(r, ret == 0);
 	zero_bytes(r, pos, pos + len);
 }
 
@@ -276,7 +294,7 @@ static void op_zero(struct run *r)
 	ret = owfs_file_fallocate(r->inode, FALLOC_FL_ZERO_RANGE |
 				  (keep ? FALLOC_FL_KEEP_SIZE : 0),
 				  (loff_t)pos, (loff_t)len);
-	if (ret == -ENOSPC && r->p->leave) {
+	if (refused(r, ret)) {
 		/* before anything was changed, or while preallocating */
 		read_all(r);
 		if (same(r, r->data, r->size))
@@ -298,7 +316,7 @@ static void op_prealloc(struct run *r)
 	log_op(r, keep ? "prealloc_keep" : "prealloc", pos, len);
 	ret = owfs_file_fallocate(r->inode, keep ? FALLOC_FL_KEEP_SIZE : 0,
 				  (loff_t)pos, (loff_t)len);
-	if (ret == -ENOSPC && r->p->leave)
+	if (refused(r, ret))
 		return;
 	CHECK(r, ret == 0);
 	if (!keep && pos + len > r->size)
@@ -440,6 +458,29 @@ static void op_crash(struct run *r)
 	model_durable(r);
 }
 
+/*
+ * One operation while one read or write of the device fails.  It does all or
+ * nothing; if the filesystem has turned read-only, what is on the device is
+ * some state of before.
+ */
+static void op_fault(struct run *r)
+{
+	void (*const some[])(struct run *r) = {
+		op_write, op_truncate, op_punch, op_zero, op_prealloc,
+	};
+	uint64_t kind = rnd(r, 2), nth = 1 + rnd(r, 3);
+
+	log_op(r, kind ? "fault_write" : "fault_read", nth, 0);
+	r->faulty = true;
+	emubd_fault(r->fx.e, kind ? EMUBD_WRITE : EMUBD_READ, nth, 1, EIO);
+	some[rnd(r, ARRAY_SIZE(some))](r);
+	emubd_fault(r->fx.e, kind ? EMUBD_WRITE : EMUBD_READ, 1, 0, 0);
+	r->faulty = false;
+	model_remember(r);
+	if (owfs_fs_writable(r->fx.fs))
+		op_crash(r);
+}
+
 /* The filesystem agrees with itself. */
 static void check_all(struct run *r)
 {
@@ -459,6 +500,10 @@ static void (*const ops[])(struct run *r) = {
 
 static void one_op(struct run *r)
 {
+	if (r->p->faults && rnd(r, 8) == 0) {
+		op_fault(r);
+		return;
+	}
 	switch (rnd(r, 90)) {
 	case 0:
 		op_remount(r);
@@ -541,6 +586,8 @@ static void run_seed(const struct profile *p, uint64_t seed)
 		CHECK(r, r->intents > 0);
 	if (p->leave)
 		CHECK(r, r->enospc > 0);
+	if (p->faults)
+		CHECK(r, r->eio > 0);
 	owfs_iput(r->inode);
 	fx_unmount(&r->fx);
 	fx_done(&r->fx);
@@ -601,6 +648,17 @@ static void test_a_full_device_says_so_and_loses_nothing(void **state)
 	run_profile(&p, 3);
 }
 
+static void test_a_failing_device_changes_all_or_nothing(void **state)
+{
+	static const struct profile p = {
+		.name = "faults", .blocksize = 4096, .cut_extents = 2,
+		.faults = true,
+	};
+
+	(void)state;
+	run_profile(&p, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -608,6 +666,7 @@ int main(void)
 		cmocka_unit_test(test_doomed_bytes_never_come_back),
 		cmocka_unit_test(test_large_blocks_are_no_different),
 		cmocka_unit_test(test_a_full_device_says_so_and_loses_nothing),
+		cmocka_unit_test(test_a_failing_device_changes_all_or_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
