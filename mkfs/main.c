@@ -25,7 +25,18 @@ struct options {
 	uint64_t size;			/* 0: all there is */
 	bool force, dry_run, quiet, verbose;
 	struct owfs_mkfs_param mkfs;
+	char why[512];			/* what the library said first */
 };
+
+/* A failure is one line: what the library says becomes a part of ours. */
+static void keep_line(void *ctx, enum owfs_msg_level level, const char *line)
+{
+	struct options *o = ctx;
+
+	(void)level;
+	if (!o->why[0])
+		snprintf(o->why, sizeof(o->why), ": %s", line);
+}
 
 static int complain(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2)));
@@ -238,7 +249,9 @@ static int plan(const struct owfs_target *t, struct options *o,
 		return complain("%s: %s is too large; the format allows %llu blocks",
 				t->path, owfs_size_text(t->size).s,
 				OWFS_BLOCKS_MAX);
-	return owfs_mkfs_plan(&stub, &o->mkfs, sb) ? 1 : 0;
+	if (owfs_mkfs_plan(&stub, &o->mkfs, sb))
+		return complain("%s: cannot be done%s", t->path, o->why);
+	return 0;
 }
 
 /* What would be lost; refuse unless -f. */
@@ -273,8 +286,8 @@ static int make(struct owfs_target *t, const struct options *o)
 	}
 	ret = owfs_mkfs(t->bd, &o->mkfs);
 	if (ret)
-		return complain("%s: no filesystem made: %s", t->path,
-				strerror(-ret));
+		return complain("%s: no filesystem made: %s%s", t->path,
+				strerror(-ret), o->why);
 	return 0;
 }
 
@@ -314,10 +327,8 @@ static int run(struct options *o)
 
 int main(int argc, char **argv)
 {
-	static char name[] = PROGRAM;
-	const struct owfs_msg msg = {
-		.emit = owfs_msg_stderr,
-		.ctx = name,
+	struct owfs_msg msg = {
+		.emit = keep_line,
 		.max_level = OWFS_MSG_WARN,
 	};
 	struct options o = {
@@ -332,6 +343,7 @@ int main(int argc, char **argv)
 	bool done = false;
 	int ret;
 
+	msg.ctx = &o;
 	/* a limit on the size of files is an error like others */
 	signal(SIGXFSZ, SIG_IGN);
 	ret = parse(&o, argc, argv, &done);

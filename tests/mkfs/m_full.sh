@@ -11,6 +11,11 @@ mount -t tmpfs -o size=16k none "$T/small" 2> /dev/null ||
 	t_skip "may not mount a tmpfs"
 m_refuses 'No space left' "$T/small/img" 16M
 [ ! -e "$T/small/img" ] || t_fail "left a file behind"
+for room in 4k 8k 12k 20k 24k; do
+	mount -o remount,size=$room "$T/small"
+	m_refuses 'No space left' "$T/small/img" 16M
+	[ ! -e "$T/small/img" ] || t_fail "left a file behind"
+done
 truncate -s 1M "$T/small/img"
 m_refuses 'No space left' "$T/small/img" 16M
 t_same 'size' "$(stat -c %s "$T/small/img")" 1048576
