@@ -97,6 +97,16 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 
 /* ------------------------------------------------------- extended attributes */
 
+/*
+ * An access control list is more than a value: it sets the mode, is inherited,
+ * and the kernel must check by it.  None of that is done, so lists are refused
+ * and not stored: cp(1) and the like fall back to chmod(2).
+ */
+static bool is_acl(const char *name)
+{
+	return !strncmp(name, "system.posix_acl_", 17);
+}
+
 /* How GETXATTR and LISTXATTR are answered: the length, or the bytes. */
 static void reply_value(fuse_req_t req, const char *buf, size_t size,
 			ssize_t ret)
@@ -114,7 +124,7 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
 	char *buf = NULL;
-	ssize_t ret = server_get(srv, ino, &inode);
+	ssize_t ret = is_acl(name) ? -EOPNOTSUPP : server_get(srv, ino, &inode);
 
 	if (!ret) {
 		if (size)
@@ -148,7 +158,7 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 {
 	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
-	int ret = server_get(srv, ino, &inode);
+	int ret = is_acl(name) ? -EOPNOTSUPP : server_get(srv, ino, &inode);
 
 	if (!ret) {
 		ret = owfs_setxattr(inode, name, strlen(name), value, size,
@@ -162,7 +172,7 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
-	int ret = server_get(srv, ino, &inode);
+	int ret = is_acl(name) ? -EOPNOTSUPP : server_get(srv, ino, &inode);
 
 	if (!ret) {
 		ret = owfs_removexattr(inode, name, strlen(name));
