@@ -32,6 +32,7 @@ const char *__tsan_default_suppressions(void)
 
 struct fx {
 	struct emubd *e;
+	struct owfs_blkdev *bd;		/* the test's own device; NULL: of @e */
 	struct owfs_fs *fs;
 	struct owfs_env env;
 	uint64_t ticks, seed;
@@ -74,7 +75,7 @@ static inline void fx_param(struct fx *fx, struct owfs_fs_param *p)
 	fx->env = (struct owfs_env){ fx, fx_now, fx_random };
 	fx->msg = (struct owfs_msg){ fx_emit, fx, OWFS_MSG_WARN };
 	*p = (struct owfs_fs_param){
-		.bd = emubd_blkdev(fx->e), .env = &fx->env, .msg = &fx->msg,
+		.bd = fx->bd ? fx->bd : emubd_blkdev(fx->e), .env = &fx->env, .msg = &fx->msg,
 		.cut_extents = fx->cut_extents, .threaded = fx->threaded,
 	};
 }
@@ -95,7 +96,8 @@ static inline void fx_format(struct fx *fx, uint64_t bytes, uint32_t blocksize)
 	};
 	struct owfs_trans tr;
 
-	fx->e = emubd_create(bytes);
+	if (!fx->bd)
+		fx->e = emubd_create(bytes);
 	fx->blocksize = blocksize;
 	fx_param(fx, &p);
 	assert_int_equal(owfs_geo_init(&geo, blocksize, sb.nblocks), 0);
