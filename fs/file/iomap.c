@@ -118,7 +118,7 @@ static int begin_look(struct owfs_inode *inode, struct begin *b)
 	b->len = min_u64(b->len, until - b->off);
 
 	owfs_extent_edit_init(&ed, inode);
-	ret = owfs_extent_edit_load(&ed, b->off, b->off + b->len, 0);
+	ret = owfs_extent_edit_look(&ed, b->off, b->off + b->len);
 	if (!ret) {
 		b->fsblock = begin_goal(&ed, b->off);
 		if (!doomed && !staged)

@@ -249,7 +249,7 @@ void owfs_extent_edit_done(struct owfs_extent_edit *ed)
 
 struct edit_load {
 	struct owfs_extent_edit *ed;
-	owfs_fileoff_t off, end;
+	owfs_fileoff_t end;
 	unsigned int max, count;
 	uint64_t blocks;
 	owfs_gen_t open_gen;
@@ -314,25 +314,49 @@ static int edit_load_left(struct owfs_extent_edit *ed, owfs_fileoff_t off)
 	return edit_add(ed, &ext);
 }
 
-int owfs_extent_edit_load(struct owfs_extent_edit *ed, owfs_fileoff_t off,
-			  owfs_fileoff_t end, unsigned int max)
+/* What starts in [off, end]. */
+static int edit_load_items(struct owfs_extent_edit *ed, owfs_fileoff_t off,
+			   owfs_fileoff_t end, unsigned int max)
 {
 	struct owfs_fs *fs = ed->inode->i_fs;
 	struct owfs_key first = extent_key(ed->inode, off);
 	struct owfs_key last = extent_key(ed->inode, end);
 	struct edit_load l = {
-		.ed = ed, .off = off, .end = end, .max = max,
+		.ed = ed, .end = end, .max = max,
 		.open_gen = owfs_open_gen(fs),
 	};
-	int ret = edit_load_left(ed, off);
+	int ret;
 
-	if (ret)
-		return ret;
 	ed->end = end;
 	ret = owfs_btree_walk(fs->fs_bt, &first, &last, edit_load_item, &l);
-	if (l.bad)
-		return extent_bad(ed->inode, l.bad, l.bad_off);
-	return ret;
+	return l.bad ? extent_bad(ed->inode, l.bad, l.bad_off) : ret;
+}
+
+int owfs_extent_edit_load(struct owfs_extent_edit *ed, owfs_fileoff_t off,
+			  owfs_fileoff_t end, unsigned int max)
+{
+	int ret = edit_load_left(ed, off);
+
+	return ret ? ret : edit_load_items(ed, off, end, max);
+}
+
+int owfs_extent_edit_look(struct owfs_extent_edit *ed, owfs_fileoff_t off,
+			  owfs_fileoff_t end)
+{
+	struct owfs_extent ext;
+	int ret = extent_prev(ed->inode, off, &ext);
+
+	if (ret && ret != -ENOENT)
+		return ret;
+	if (!ret && owfs_extent_end(&ext) >= end) {
+		ed->end = end;
+		return edit_add(ed, &ext);	/* it covers all */
+	}
+	if (!ret && ext.off < off && owfs_extent_end(&ext) >= off)
+		ret = edit_add(ed, &ext);
+	else
+		ret = 0;
+	return ret ? ret : edit_load_items(ed, off, end, 0);
 }
 
 /* ---------------------------------------------------------------- editing */

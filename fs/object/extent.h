@@ -106,6 +106,12 @@ void owfs_extent_edit_done(struct owfs_extent_edit *ed);
  */
 int owfs_extent_edit_load(struct owfs_extent_edit *ed, owfs_fileoff_t off,
 			  owfs_fileoff_t end, unsigned int max);
+/*
+ * Only to look at: what [off, end) has, and what touches it on the left unless
+ * something begins at @off.  Cheaper; such an edit is not to be planned with.
+ */
+int owfs_extent_edit_look(struct owfs_extent_edit *ed, owfs_fileoff_t off,
+			  owfs_fileoff_t end);
 /* Nothing shall be mapped in [off, end), which is loaded. -ENOMEM */
 int owfs_extent_edit_punch(struct owfs_extent_edit *ed, owfs_fileoff_t off,
 			   owfs_fileoff_t end);
