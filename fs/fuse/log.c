@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -27,10 +28,14 @@ void owfs_log_emit(void *ctx, enum owfs_msg_level level, const char *line)
 		[OWFS_MSG_DEBUG] = LOG_DEBUG,
 	};
 
+	const struct owfs_log *log = ctx;
+	const char *about = log->about ? log->about : "";
+	const char *colon = log->about ? ": " : "";
+
 	if (__atomic_load_n(&detached, __ATOMIC_ACQUIRE))
-		syslog(prio[level], "%s", line);
+		syslog(prio[level], "%s%s%s", about, colon, line);
 	else
-		owfs_msg_stderr(ctx, level, line);
+		fprintf(stderr, "%s: %s%s%s\n", log->prog, about, colon, line);
 }
 
 static void fuse_to_syslog(enum fuse_log_level level, const char *fmt,

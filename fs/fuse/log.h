@@ -8,7 +8,12 @@
 
 #include "base/msg.h"
 
-/* A sink for struct owfs_msg; @ctx is the program's name. */
+struct owfs_log {
+	const char *prog;
+	const char *about;	/* what all lines are about, or NULL */
+};
+
+/* A sink for struct owfs_msg; @ctx is a struct owfs_log. */
 void owfs_log_emit(void *ctx, enum owfs_msg_level level, const char *line);
 
 /*

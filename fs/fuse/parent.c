@@ -238,11 +238,12 @@ static int supervise(struct parent *p)
 
 int owfs_parent_run(const struct owfs_opts *o, const struct owfs_server *srv)
 {
+	struct owfs_log log = { .prog = o->prog };
 	struct parent p = {
 		.o = o, .srv = srv, .status_fd = -1, .mnt.fd = -1,
 		.msg = {
 			.emit = owfs_log_emit,
-			.ctx = (void *)(uintptr_t)o->prog,
+			.ctx = &log,
 			.max_level = o->debug ? OWFS_MSG_DEBUG : OWFS_MSG_INFO,
 		},
 	};

@@ -86,6 +86,13 @@ static int take_lock(struct server *srv)
 	return ret;
 }
 
+static bool is_block_device(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISBLK(st.st_mode);
+}
+
 static int open_device(struct server *srv)
 {
 	const struct owfs_opts *o = srv->opts;
@@ -95,7 +102,7 @@ static int open_device(struct server *srv)
 	if (o->readonly)
 		flags |= OWFS_BLKDEV_RDONLY;
 	/* a fuseblk mount claims the device itself and must find it free */
-	if (o->plain || geteuid())
+	if ((o->plain || geteuid()) && is_block_device(o->device))
 		flags |= OWFS_BLKDEV_EXCL;
 	ret = owfs_blkdev_open(o->device, flags, &srv->bd);
 	if (ret == -EROFS || ret == -EACCES)
@@ -113,7 +120,7 @@ static int mount_fs(struct server *srv)
 	const struct owfs_opts *o = srv->opts;
 	const struct owfs_fs_param param = {
 		.bd = srv->bd,
-		.msg = srv->msg,
+		.msg = &srv->fs_msg,
 		.readonly = o->readonly,
 		.discard = o->discard,
 		.threaded = true,
@@ -124,7 +131,7 @@ static int mount_fs(struct server *srv)
 	};
 	int ret = owfs_mount(&srv->fs, &param);
 
-	if (ret)
+	if (ret && ret != -ENODEV)
 		owfs_msg(srv->msg, OWFS_MSG_ERROR, "%s: cannot mount: %s",
 			 o->device, strerror(-ret));
 	return ret;
@@ -156,6 +163,11 @@ static int server_start(void *ctx, const struct owfs_opts *o,
 
 	srv->opts = o;
 	srv->msg = msg;
+	srv->log = (struct owfs_log){ .prog = o->prog, .about = o->device };
+	srv->fs_msg = (struct owfs_msg) {
+		.emit = owfs_log_emit, .ctx = &srv->log,
+		.max_level = msg->max_level,
+	};
 	srv->counts_opens = o->plain || geteuid();
 	ret = check_iomap(srv);
 	if (!ret)

@@ -15,6 +15,7 @@
 #include "file/file.h"
 #include "file/mount.h"
 #include "file/namei.h"
+#include "fuse/log.h"
 #include "fuse/worker.h"
 #include "io/devlock.h"
 
@@ -24,6 +25,8 @@ struct server {
 	struct owfs_session session;	/* first: what libfuse hands around */
 	const struct owfs_opts *opts;
 	const struct owfs_msg *msg;
+	struct owfs_log log;		/* what the filesystem says, about the device */
+	struct owfs_msg fs_msg;
 	struct owfs_devlock *lock;
 	struct owfs_blkdev *bd;
 
