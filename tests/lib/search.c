@@ -186,6 +186,7 @@ static int compare_live(struct run *r)
 	int err;
 	uint64_t d = rig_digest(r->fs, NULL, &err);
 
+	said[0] = 0;
 	if (!err && d == r->hist[r->n].digest)
 		return 0;
 	fprintf(stderr, "--- model\n");
@@ -339,6 +340,38 @@ static int go_on(struct run *r, struct emubd *e, int k, uint64_t seed)
 	return ret;
 }
 
+/* Make the older commit the current one, by changing nothing of it. */
+static int settle_fallback(struct run *r, struct emubd *e)
+{
+	struct owfs_attr attr = { .mode = 0755 };
+	struct owfs_inode *root;
+	struct owfs_fs *fs;
+	int ret = rig_mount(&fs, e, &r->env, RIG_FALLBACK, &quiet);
+
+	if (ret)
+		return ret;
+	ret = owfs_iget(fs, OWFS_INO_ROOT, &root);
+	if (!ret) {
+		ret = owfs_setattr(root, &attr, OWFS_SET_MODE);
+		owfs_iput(root);
+	}
+	if (!ret)
+		ret = owfs_syncfs(fs);
+	owfs_mount_abandon(fs);
+	return ret;
+}
+
+/* @old shows operation @k after falling back: write, crash, look again. */
+static int go_on_fallback(struct run *r, struct emubd *old, int k)
+{
+	int ret = settle_fallback(r, old);
+
+	if (ret)
+		return violation(r, "going on after a fallback: %s",
+				 strerror(-ret));
+	return go_on(r, old, k, rng_next(&r->rng));
+}
+
 /*
  * Fall back one commit and go on from there.  What the older commit shows may
  * be from before this run; then only the check speaks.
@@ -357,6 +390,10 @@ static int judge_fallback(struct run *r, struct emubd *e, unsigned int hi,
 		k = k ? -1 : 0;
 	} else {
 		k = judge_commit(r, old, RIG_FALLBACK, 0, hi, what);
+		if (k >= 0 && r->depth < r->s->depth && r->s->nest_every &&
+		    rng_below(&r->rng, 2 * r->s->nest_every) == 0 &&
+		    go_on_fallback(r, old, k))
+			k = -1;
 	}
 	emubd_destroy(old);
 	return k;
