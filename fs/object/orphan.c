@@ -408,7 +408,7 @@ static int step_ino(struct owfs_fs *fs, owfs_ino_t ino)
 int owfs_reclaim_run(struct owfs_fs *fs)
 {
 	struct owfs_reclaim *rc = fs->fs_reclaim;
-	owfs_ino_t ino;
+	owfs_ino_t ino = 0;
 	bool left;
 	int ret;
 
