@@ -10,6 +10,7 @@
 
 #include "file/cut.h"
 #include "file/file.h"
+#include "file/iomap.h"
 #include "object_fixture.h"
 
 #define BYTES		(64u << 20)
@@ -115,7 +116,8 @@ static void *syncer_main(void *arg)
 	struct storm *s = arg;
 
 	while (!stopped(s)) {
-		expect(s, !owfs_file_fsync(s->file, false));
+		expect(s, !owfs_file_fsync(s->log, false));
+		expect(s, !owfs_commit_all(s->fx.fs));
 		expect(s, owfs_reclaim_run(s->fx.fs) >= -EAGAIN);
 	}
 	return NULL;
@@ -228,11 +230,79 @@ static void test_appends_neither_overlap_nor_leave_gaps(void **state)
 	finish(&s);
 }
 
+/*
+ * What the kernel does in iomap mode, without any range lock: whole blocks of
+ * one byte, some of them failing, on the same few blocks.
+ */
+static void *kernel_main(void *arg)
+{
+	struct storm *s = arg;
+	unsigned int me = __atomic_fetch_add(&s->next, 1, __ATOMIC_RELAXED);
+	char *buf = aligned_alloc(OWFS_IO_ALIGN, 8 * BS);
+	uint64_t x = me;
+
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		owfs_fileoff_t off, end, at;
+		struct owfs_iomap map;
+		int ret = 0;
+
+		x = x * 6364136223846793005ull + 1442695040888963407ull;
+		off = (x >> 33) % 8;
+		end = off + 1 + (x >> 40) % (8 - off);
+		memset(buf, (int)(1 + (x >> 56)), 8 * BS);
+		for (at = off; at < end && !ret; at += map.len) {
+			OWFS_RETRY(s->fx.fs, ret,
+				   owfs_iomap_begin_write(s->file, at, end - at,
+							  &map));
+			expect(s, ret == 0);
+			expect(s, !owfs_blkdev_write(s->fx.fs->fs_bd, buf,
+						     map.len * BS,
+						     (loff_t)(map.fsblock * BS)));
+		}
+		OWFS_RETRY(s->fx.fs, ret,
+			   owfs_iomap_ioend(s->file, (loff_t)(off * BS),
+					    (end - off) * BS,
+					    (x >> 50) % 8 ? 0 : -EIO, NULL));
+		expect(s, ret == 0);
+	}
+	free(buf);
+	return NULL;
+}
+
+static void test_begins_and_ioends_in_any_order_leave_whole_blocks(void **state)
+{
+	static struct storm s;
+	pthread_t t[LANES], syncer;
+	char buf[BS];
+	size_t i;
+
+	(void)state;
+	start(&s);
+	assert_int_equal(owfs_file_truncate(s.file, 0), 0);
+	assert_int_equal(owfs_file_fallocate(s.file, 0, 2 * BS, 3 * BS), 0);
+	assert_int_equal(pthread_create(&syncer, NULL, syncer_main, &s), 0);
+	for (i = 0; i < LANES; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, kernel_main, &s), 0);
+	for (i = 0; i < LANES; i++)
+		pthread_join(t[i], NULL);
+	__atomic_store_n(&s.stop, true, __ATOMIC_RELAXED);
+	pthread_join(syncer, NULL);
+	assert_null(s.file->i_staging);
+	assert_int_equal(owfs_file_size(s.file), 8 * BS);
+	for (i = 0; i < 8; i++) {
+		assert_int_equal(owfs_file_read(s.file, buf, BS, (loff_t)i * BS),
+				 BS);
+		assert_memory_equal(buf, buf + 1, BS - 1);
+	}
+	finish(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_two_writers_in_one_block_lose_nothing),
 		cmocka_unit_test(test_appends_neither_overlap_nor_leave_gaps),
+		cmocka_unit_test(test_begins_and_ioends_in_any_order_leave_whole_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
