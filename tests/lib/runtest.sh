@@ -7,6 +7,9 @@ limit=${TEST_TIMEOUT:-300}
 case $1 in
 *.sh)	set -- bash "$@" ;;
 esac
+# for a build with ThreadSanitizer: what is liburcu's own business
+supp=${top_srcdir:-$(dirname "$0")/../..}/tests/tsan.supp
+export TSAN_OPTIONS="suppressions=$supp ${TSAN_OPTIONS-}"
 timeout --kill-after=60 "$limit" "$@"
 status=$?
 [ $status -ne 124 ] || echo "FAIL: no end within $limit seconds"
