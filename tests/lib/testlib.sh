@@ -15,6 +15,7 @@
 #	t_umount			unmount $MNT and wait for the server's end
 #	t_remount			both: what is on disk is what is seen
 #	t_fsck [OPTION...]		check $DEV, which must be clean
+#	t_worker   t_parent		process numbers of the server
 #	t_expect STATUS COMMAND...	run it, fail unless it exits with STATUS
 #	t_expect_out REGEX COMMAND...	run it, fail unless its output matches
 #	t_same WHAT GOT WANTED		fail unless both strings are equal
@@ -144,15 +145,48 @@ t_servers()
 	done
 }
 
+# The two processes of the server: who serves, and who holds the mount.
+t_worker()
+{
+	local pid ppid servers
+
+	servers=" $(t_servers | tr '\n' ' ')"
+	for pid in $servers; do
+		ppid=$(awk '/^PPid/ { print $2 }' "/proc/$pid/status")
+		case $servers in
+		*" $ppid "*)	echo "$pid" ;;
+		esac
+	done
+}
+
+t_parent()
+{
+	awk '/^PPid/ { print $2 }' "/proc/$(t_worker)/status"
+}
+
 # Wait until "$@" holds, at most ten seconds.
 t_wait_until()
 {
-	local tries=100
+	local tries=200
 
 	until "$@"; do
 		[ $((tries -= 1)) -gt 0 ] || return 1
-		sleep 0.1
+		sleep 0.05
 	done
+}
+
+t_not_mounted()
+{
+	! t_is_mounted "$MNT"
+}
+
+# Milliseconds, of a clock that begins somewhere.
+t_now()
+{
+	local up
+
+	read -r up _ < /proc/uptime
+	echo "${up/./}0"
 }
 
 t_no_server()

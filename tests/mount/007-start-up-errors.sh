@@ -21,7 +21,7 @@ fails()
 	! t_is_mounted "$MNT" || t_fail "$what: mounted all the same"
 }
 
-fails "no arguments" usage
+fails "no arguments" "device and mountpoint wanted"
 fails "no such image" "no such file" "$T/none" "$MNT"
 truncate -s 64M "$T/zero"
 fails "no filesystem" "no owfs" "$T/zero" "$MNT"

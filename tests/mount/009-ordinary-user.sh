@@ -6,7 +6,18 @@
 . "${top_srcdir:?}/tests/lib/testlib.sh"
 t_require_fuse
 t_require_root
-t_require_cmd setpriv fusermount3
+t_require_cmd setpriv fusermount3 unshare
+
+# A mount namespace of its own, where others may open /dev/fuse.
+if [ -z "${OWN_NAMESPACE-}" ]; then
+	OWN_NAMESPACE=yes unshare -m "$BASH" "$0" || exit
+	exit 0
+fi
+mkdir "$T/dev"
+mount -t tmpfs -o mode=755 none "$T/dev"
+cp -a /dev/fuse "$T/dev/fuse"
+chmod 666 "$T/dev/fuse"
+mount --bind "$T/dev/fuse" /dev/fuse
 
 user=65534
 chmod 755 "$T"
@@ -23,11 +34,18 @@ as "$MKFS" -q "$T/home/img" 64M
 as mkdir "$T/home/mnt"
 as "$OWFS_FUSE" "$T/home/img" "$T/home/mnt"
 as sh -c "echo mine > '$T/home/mnt/file'"
+t_expect 1 cat "$T/home/mnt/file"	# not even root, without allow_other
 as fusermount3 -u "$T/home/mnt"
 t_wait_until t_no_server || t_fail "the server lives on"
 as "$OWFS_FUSE" "$T/home/img" "$T/home/mnt"
 t_same "after remount" "$(as cat "$T/home/mnt/file")" mine
+# nothing was synced: the last close starts a commit, umount need not wait
+as sh -c "seq 100000 > '$T/home/mnt/numbers'"
 as fusermount3 -u "$T/home/mnt"
 t_wait_until t_no_server || t_fail "the server lives on"
 DEV=$T/home/img t_fsck
+as "$OWFS_FUSE" -o ro "$T/home/img" "$T/home/mnt"
+t_same "numbers" "$(as cksum < <(as cat "$T/home/mnt/numbers"))" "$(seq 100000 | cksum)"
+as fusermount3 -u "$T/home/mnt"
+t_wait_until t_no_server || t_fail "the server lives on"
 t_ok "an ordinary user keeps his files"
