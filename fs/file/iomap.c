@@ -309,7 +309,6 @@ static int remap_trans(struct remap *rm)
 		owfs_staged_free(fs, rm->list, true);
 		return ret;
 	}
-	owfs_staged_take_resv(rm->list, &rm->resv);
 	owfs_trans_join(fs, &tr, &rm->resv);
 	ret = remap_apply(rm, &tr);
 	if (ret)
@@ -329,6 +328,10 @@ static int remap_fail(struct remap *rm, int err)
 	return ret;
 }
 
+/*
+ * Caller holds i_lock for writing: no begin and no other ioend comes between
+ * looking at the table and taking out of it.
+ */
 static int remap_locked(struct remap *rm)
 {
 	struct owfs_inode *inode = rm->inode;
@@ -345,6 +348,8 @@ static int remap_locked(struct remap *rm)
 			       &rm->list);
 	if (ret)
 		return ret;
+	/* before any piece is dropped: what is mapped may need all of it */
+	owfs_staged_take_resv(rm->list, &rm->resv);
 	remap_drop_failed(rm);
 	return rm->list ? remap_trans(rm) : 0;
 }
@@ -357,11 +362,9 @@ static int remap_range(struct owfs_inode *inode, struct owfs_ioend *io,
 	};
 	int ret;
 
-	if (io->error)
-		return remap_fail(&rm, io->error);
 	owfs_extent_edit_init(&rm.ed, inode);
 	pthread_rwlock_wrlock(&inode->i_lock);
-	ret = remap_locked(&rm);
+	ret = io->error ? remap_fail(&rm, io->error) : remap_locked(&rm);
 	io->newsize = inode->i_attr.size;
 	pthread_rwlock_unlock(&inode->i_lock);
 	owfs_resv_give(inode->i_fs, &rm.resv);

@@ -29,11 +29,14 @@ struct storm {
 	bool stop;			/* atomic */
 };
 
-static void expect(struct storm *s, bool cond)
+/* As an assert, which only the main thread may use; the first one is told. */
+static void expect_at(struct storm *s, bool cond, int line)
 {
-	if (!cond)
-		__atomic_add_fetch(&s->bad, 1, __ATOMIC_RELAXED);
+	if (!cond && __atomic_fetch_add(&s->bad, 1, __ATOMIC_RELAXED) == 0)
+		print_error("line %d: not as expected [%s]\n", line,
+			    s->fx.said);
 }
+#define expect(s, cond)	expect_at(s, cond, __LINE__)
 
 static bool stopped(struct storm *s)
 {
