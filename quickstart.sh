@@ -218,6 +218,6 @@ All $count files came back the same.  Go on by hand:
   umount $mnt
   $build/fsck/fsck.owfs -f -n $image      # check
   $build/dump/owfs-dump $image superblock
-  man -l $top/man/owfs.5
+  ${PAGER:-more} README.md                  # and man/*.[58]
   make -C $build install                  # then: mount -t owfs DEVICE DIRECTORY
 END
