@@ -38,6 +38,7 @@ struct fx {
 	uint64_t ticks, seed;
 	uint32_t blocksize;
 	unsigned int cut_extents;
+	unsigned int copies;		/* of metadata; 0: one */
 	bool threaded;
 	char said[2000];		/* messages, until it is full */
 	struct owfs_msg msg;
@@ -85,7 +86,7 @@ static inline void fx_format(struct fx *fx, uint64_t bytes, uint32_t blocksize)
 	struct owfs_geo geo;
 	struct owfs_super sb = {
 		.blocksize = blocksize, .nblocks = bytes / blocksize,
-		.meta_copies = 1, .csum_seed = 3, .hash_seed = 4,
+		.meta_copies = fx->copies ? fx->copies : 1, .csum_seed = 3, .hash_seed = 4,
 	};
 	struct owfs_fs_param p;
 	struct owfs_key key = owfs_key(OWFS_INO_ROOT, OWFS_ITEM_INODE, 0);

@@ -26,6 +26,7 @@ struct profile {
 	uint32_t blocksize;
 	unsigned int cut_extents;
 	uint64_t leave;		/* blocks left free; 0: an empty device */
+	unsigned int copies;	/* of metadata */
 	bool faults;		/* the device fails now and then */
 };
 
@@ -50,7 +51,7 @@ struct run {
 	uint64_t size;
 	struct version old[HISTORY];
 	unsigned int nold;
-	unsigned int enospc, intents, eio;
+	unsigned int wrote, enospc, intents, eio;
 	bool faulty;			/* the device may fail now */
 };
 
@@ -243,6 +244,7 @@ static void op_write(struct run *r)
 	if (refused(r, ret))
 		return;
 	CHECK(r, ret == (ssize_t)len);
+	r->wrote++;
 	memcpy(r->data + pos, r->buf, len);
 	if (pos + len > r->size)
 		r->size = pos + len;
@@ -564,7 +566,8 @@ static void run_seed(const struct profile *p, uint64_t seed)
 	*r = (struct run){
 		.p = p, .seed = seed, .rng = seed, .what = "start",
 		.max = (uint64_t)BLOCKS * p->blocksize,
-		.fx = { .seed = seed, .cut_extents = p->cut_extents },
+		.fx = { .seed = seed, .cut_extents = p->cut_extents,
+			.copies = p->copies },
 	};
 	r->data = calloc(1, r->max);
 	r->buf = malloc(r->max + 1);
@@ -585,7 +588,10 @@ static void run_seed(const struct profile *p, uint64_t seed)
 	if (p->cut_extents == 1)
 		CHECK(r, r->intents > 0);
 	if (p->leave)
-		CHECK(r, r->enospc > 0);
+		CHECK(r, r->enospc > 0 && r->wrote > 0);
+	if (verbose())
+		print_message("wrote=%u enospc=%u intents=%u eio=%u\n", r->wrote,
+			      r->enospc, r->intents, r->eio);
 	if (p->faults)
 		CHECK(r, r->eio > 0);
 	owfs_iput(r->inode);
@@ -640,12 +646,18 @@ static void test_large_blocks_are_no_different(void **state)
 
 static void test_a_full_device_says_so_and_loses_nothing(void **state)
 {
-	static const struct profile p = {
-		.name = "full", .blocksize = 4096, .cut_extents = 2, .leave = 30,
+	static const struct profile p[] = {
+		{ .name = "full", .blocksize = 4096, .cut_extents = 2,
+		  .leave = 60 },
+		{ .name = "fuller", .blocksize = 4096, .leave = 30 },
+		{ .name = "full twice", .blocksize = 4096, .copies = 2,
+		  .leave = 100 },
 	};
 
 	(void)state;
-	run_profile(&p, 3);
+	run_profile(&p[0], 1);
+	run_profile(&p[1], 1);
+	run_profile(&p[2], 1);
 }
 
 static void test_a_failing_device_changes_all_or_nothing(void **state)
