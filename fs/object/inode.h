@@ -69,9 +69,9 @@ struct owfs_inode {
 	int i_data_err;			/* atomic; sticky: data was lost, fsync says so */
 
 	struct owfs_range_lock i_range;	/* regular files */
-	pthread_mutex_t i_map_lock;	/* staging and intents */
+	pthread_mutex_t i_map_lock;	/* staging */
 	struct owfs_staging *i_staging;	/* i_map_lock; NULL: nothing staged */
-	struct owfs_intents *i_intents;	/* i_map_lock; NULL: none live */
+	struct owfs_intents *i_intents;	/* i_lock; NULL: none live */
 };
 
 /* The table. Floor 6 opens and closes it with the filesystem. */
