@@ -142,8 +142,15 @@ static int fuse_mount_only(const struct owfs_opts *o, const struct source *src,
 
 void owfs_mnt_close(struct owfs_mnt *m)
 {
-	if (m->se)
-		fuse_session_destroy(m->se);	/* closes m->fd */
+	struct pollfd pfd = { .fd = m->fd };
+
+	if (!m->se)
+		return;
+	/* libfuse forgets the mount point only by unmounting; if the kernel
+	   has done that already, all it does is to close the descriptor */
+	if (poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLERR))
+		fuse_session_unmount(m->se);
+	fuse_session_destroy(m->se);	/* closes m->fd */
 	m->se = NULL;
 	m->fd = -1;
 }

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ------------------------------------------------------ the kernel's words */
@@ -123,7 +124,7 @@ struct facts {
 	void *buffer;		/* for the operation's own use */
 	size_t buffer_size;
 	bool kill_suidgid;
-	struct owfs_seat seat;
+	struct owfs_seat *seat;	/* the session's */
 };
 
 static pthread_once_t facts_once = PTHREAD_ONCE_INIT;
@@ -277,23 +278,38 @@ static ssize_t receive(int fd, void *buf, size_t len, struct facts *f)
 	return n;
 }
 
+/* Everything this thread needs to receive; NULL without memory. */
+static struct facts *facts_for(struct owfs_session *s, size_t len)
+{
+	struct facts *f = facts_get();
+
+	if (!f || len <= WRITE_HEAD ||
+	    !grow(&f->payload, &f->payload_size, len - WRITE_HEAD))
+		return NULL;
+	if (!f->seat)
+		f->seat = owfs_turn_seat(&s->turn);
+	return f->seat ? f : NULL;
+}
+
 static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
 {
+	const struct timespec moment = { .tv_nsec = 10000000 };
 	struct owfs_session *s = userdata;
-	struct facts *f = facts_get();
+	struct facts *f = facts_for(s, len);
 	struct in_header *h = buf;
 	ssize_t n;
 
-	if (!f || len <= WRITE_HEAD ||
-	    !grow(&f->payload, &f->payload_size, len - WRITE_HEAD)) {
-		errno = ENOMEM;
+	if (!f) {
+		/* any other error would end the session; this one is asked again */
+		nanosleep(&moment, NULL);
+		errno = EINTR;
 		return -1;
 	}
-	owfs_turn_take(&s->turn, &f->seat);
+	owfs_turn_take(&s->turn, f->seat);
 	n = receive(fd, buf, len, f);
 	if (n < (ssize_t)sizeof(*h))
 		return n;
-	owfs_turn_begin(&s->turn, &f->seat, is_quick(h->opcode) ? -1 : fd);
+	owfs_turn_begin(&s->turn, f->seat, is_quick(h->opcode) ? -1 : fd);
 	if (h->opcode < OWFS_SESSION_OPCODES)
 		__atomic_fetch_add(&s->requests[h->opcode], 1,
 				   __ATOMIC_RELAXED);
@@ -307,7 +323,7 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
 
 void owfs_session_will_wait(fuse_req_t req)
 {
-	owfs_turn_pass(&owfs_session_of(req)->turn, &my_facts->seat);
+	owfs_turn_pass(&owfs_session_of(req)->turn, my_facts->seat);
 }
 
 /* ------------------------------------------------------------- the way out */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <time.h>
 
 /* How long a request may keep the turn, and how long the watch stays awake. */
@@ -21,43 +22,25 @@ static void set_holder(struct owfs_turn *t, struct owfs_seat *seat)
 	__atomic_store_n(&t->holder, seat, __ATOMIC_RELEASE);
 }
 
-/* A parked thread is being cancelled: nobody shall call it. */
-static void unpark(struct owfs_turn *t, struct owfs_seat *seat)
+struct owfs_seat *owfs_turn_seat(struct owfs_turn *t)
 {
-	struct owfs_seat **sp;
+	struct owfs_seat *seat = calloc(1, sizeof(*seat));
 
+	if (!seat)
+		return NULL;
+	sem_init(&seat->called, 0, 0);
 	pthread_mutex_lock(&t->lock);
-	for (sp = &t->parked; *sp; sp = &(*sp)->next) {
-		if (*sp == seat) {
-			*sp = seat->next;
-			break;
-		}
-	}
-	if (t->holder == seat)
-		set_holder(t, NULL);
+	seat->all = t->all;
+	t->all = seat;
 	pthread_mutex_unlock(&t->lock);
+	return seat;
 }
 
-struct parking {
-	struct owfs_turn *t;
-	struct owfs_seat *seat;
-};
-
-static void leave_parking(void *arg)
+/* No request is under way now. */
+static void nothing_begun(struct owfs_turn *t)
 {
-	struct parking *p = arg;
-
-	unpark(p->t, p->seat);
-}
-
-static void park(struct owfs_turn *t, struct owfs_seat *seat)
-{
-	struct parking p = { t, seat };
-
-	pthread_cleanup_push(leave_parking, &p);
-	while (sem_wait(&seat->called) && errno == EINTR)
-		;
-	pthread_cleanup_pop(0);
+	__atomic_store_n(&t->done, __atomic_load_n(&t->begun, __ATOMIC_RELAXED),
+			 __ATOMIC_RELAXED);
 }
 
 void owfs_turn_take(struct owfs_turn *t, struct owfs_seat *seat)
@@ -65,14 +48,8 @@ void owfs_turn_take(struct owfs_turn *t, struct owfs_seat *seat)
 	bool mine;
 
 	if (holder(t) == seat) {
-		__atomic_store_n(&t->done,
-				 __atomic_load_n(&t->begun, __ATOMIC_RELAXED),
-				 __ATOMIC_RELAXED);
+		nothing_begun(t);
 		return;
-	}
-	if (!seat->ready) {
-		sem_init(&seat->called, 0, 0);
-		seat->ready = true;
 	}
 	pthread_mutex_lock(&t->lock);
 	mine = !t->holder || t->holder == seat;
@@ -83,10 +60,9 @@ void owfs_turn_take(struct owfs_turn *t, struct owfs_seat *seat)
 		t->parked = seat;
 	}
 	pthread_mutex_unlock(&t->lock);
-	if (!mine)
-		park(t, seat);
-	__atomic_store_n(&t->done, __atomic_load_n(&t->begun, __ATOMIC_RELAXED),
-			 __ATOMIC_RELAXED);
+	while (!mine && sem_wait(&seat->called) && errno == EINTR)
+		;
+	nothing_begun(t);
 }
 
 void owfs_turn_pass(struct owfs_turn *t, struct owfs_seat *seat)
@@ -172,9 +148,16 @@ int owfs_turn_open(struct owfs_turn *t)
 
 void owfs_turn_close(struct owfs_turn *t)
 {
+	struct owfs_seat *seat;
+
 	__atomic_store_n(&t->closing, true, __ATOMIC_RELEASE);
 	sem_post(&t->activity);
 	pthread_join(t->watch, NULL);
 	sem_destroy(&t->activity);
+	while ((seat = t->all)) {
+		t->all = seat->all;
+		sem_destroy(&seat->called);
+		free(seat);
+	}
 	pthread_mutex_destroy(&t->lock);
 }

@@ -22,16 +22,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* One for each thread, in storage that outlives its use. */
+/*
+ * One for each thread.  It belongs to the turn, because libfuse ends its
+ * threads by cancelling them, and a parked one may still be called then.
+ */
 struct owfs_seat {
 	sem_t called;
 	struct owfs_seat *next;		/* of the parked, under lock */
-	bool ready;			/* the semaphore is */
+	struct owfs_seat *all;		/* of all seats, under lock */
 };
 
 struct owfs_turn {
 	pthread_mutex_t lock;
 	struct owfs_seat *parked;	/* lock */
+	struct owfs_seat *all;		/* lock */
 	struct owfs_seat *holder;	/* changed under lock; read atomically */
 	uint64_t begun, done;		/* atomic; requests of whoever has the turn */
 	sem_t activity;			/* wakes the watch */
@@ -41,7 +45,10 @@ struct owfs_turn {
 };
 
 int owfs_turn_open(struct owfs_turn *t);
+/* All threads have ended. */
 void owfs_turn_close(struct owfs_turn *t);
+/* A seat for the calling thread; NULL without memory. */
+struct owfs_seat *owfs_turn_seat(struct owfs_turn *t);
 
 /* Return when @seat has the turn.  A cancellation point. */
 void owfs_turn_take(struct owfs_turn *t, struct owfs_seat *seat);
