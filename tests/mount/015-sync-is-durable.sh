@@ -10,13 +10,14 @@ t_require_loop
 
 rounds=${ROUNDS-3}
 t_image 256M
+cp -a "${top_srcdir:?}/fs" "$T/fs"
 
 check()
 {
 	local how=$1 round=$2 dir=$MNT/$1-$2
 
 	mkdir "$dir"
-	cp -a "${top_srcdir:?}/fs" "$dir/tree"
+	cp -a "$T/fs" "$dir/tree"
 	seq 10000 > "$dir/numbers"
 	ln "$dir/numbers" "$dir/more-numbers"
 	mv "$dir/tree/file" "$dir/moved"
@@ -31,8 +32,8 @@ check()
 	t_listing "$dir" > "$T/got"
 	diff "$T/want" "$T/got" > "$T/diff" ||
 		{ head -n 20 "$T/diff"; t_fail "$how, round $round"; }
-	diff -r "${top_srcdir:?}/fs/file" "$dir/moved"
-	diff -r "${top_srcdir:?}/fs/space" "$dir/tree/space"
+	diff -r "$T/fs/file" "$dir/moved"
+	diff -r "$T/fs/space" "$dir/tree/space"
 	t_same "$how" "$(cksum < "$dir/more-numbers")" "$(seq 10000 | cksum)"
 }
 

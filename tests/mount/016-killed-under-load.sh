@@ -12,7 +12,8 @@ rounds=${ROUNDS-2}
 limit=${LIMIT-1500}	# milliseconds until everybody has ended
 t_image 256M
 D=$MNT/d		# not there when nothing is mounted
-src=${top_srcdir:?}/fs
+src=$T/fs
+cp -a "${top_srcdir:?}/fs" "$src"	# nobody may edit it meanwhile
 loads=()
 slowest=0
 records=0
