@@ -321,7 +321,7 @@ static int take_flags(struct owfs_opts *o, int argc, char **argv,
 	const char *letters = o->helper ? "hVdfsvnrwN:t:o:" : "hVdfrwo:";
 	int c, ret = 0;
 
-	optind = 1;
+	optind = 0;	/* also forget what an earlier call left in the middle */
 	while (!ret && (c = getopt(argc, argv, letters)) != -1) {
 		if (c != 'o')
 			ret = take_flag(o, c, &cl->sloppy);

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The command line of owfs-fuse and of the helper of mount(8). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "fuse/opts.h"
+
+static char dir[] = "/tmp/owfs-opts.XXXXXX";
+static char image[64];
+
+static int setup(void **state)
+{
+	int fd;
+
+	(void)state;
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(image, sizeof(image), "%s/image", dir);
+	fd = open(image, O_CREAT | O_RDWR, 0600);
+	close(fd);
+	return fd < 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	unlink(image);
+	return rmdir(dir);
+}
+
+#define ARGS_MAX 16
+
+/* "owfs-fuse -o ro IMAGE DIR": the words in capitals are filled in. */
+static int parse(struct owfs_opts *o, const char *line)
+{
+	char *words = strdup(line), *argv[ARGS_MAX + 1], *save, *w;
+	int argc = 0, ret;
+
+	assert_non_null(words);
+	for (w = strtok_r(words, " ", &save); w && argc < ARGS_MAX;
+	     w = strtok_r(NULL, " ", &save))
+		argv[argc++] = !strcmp(w, "IMAGE") ? image :
+			       !strcmp(w, "DIR") ? dir : w;
+	argv[argc] = NULL;
+	ret = owfs_opts_parse(o, argc, argv);
+	free(words);
+	return ret;
+}
+
+static void accept(struct owfs_opts *o, const char *line)
+{
+	if (parse(o, line))
+		fail_msg("refused: %s", line);
+}
+
+static void refuse(const char *line)
+{
+	struct owfs_opts o;
+
+	if (parse(&o, line) >= 0)
+		fail_msg("accepted: %s", line);
+}
+
+static void test_plain_call_has_defaults(void **state)
+{
+	struct owfs_opts o;
+
+	(void)state;
+	accept(&o, "owfs-fuse IMAGE DIR");
+	assert_string_equal(o.device, image);
+	assert_string_equal(o.mountpoint, dir);
+	assert_false(o.foreground || o.debug || o.readonly || o.discard ||
+		     o.helper || o.plain || o.shutdown_on_error);
+	assert_int_equal(o.commit_secs, 0);
+	assert_int_equal(o.cache, 0);
+	assert_string_equal(o.kernel, "");
+}
+
+static void test_own_options_are_understood(void **state)
+{
+	struct owfs_opts o;
+
+	(void)state;
+	accept(&o, "owfs-fuse -f -o ro,commit=7,errors=shutdown -o discard,cache=64M,iomap=off IMAGE DIR");
+	assert_true(o.foreground && o.readonly && o.discard);
+	assert_true(o.shutdown_on_error);
+	assert_int_equal(o.commit_secs, 7);
+	assert_int_equal(o.cache, 64u << 20);
+	assert_int_equal(o.iomap, OWFS_IOMAP_OFF);
+	accept(&o, "owfs-fuse -o ro,rw,cache=2g IMAGE DIR");
+	assert_false(o.readonly);
+	assert_int_equal(o.cache, 2ull << 30);
+	accept(&o, "owfs-fuse -d IMAGE DIR");
+	assert_true(o.debug && o.foreground);
+}
+
+static void test_kernel_options_go_to_the_mount(void **state)
+{
+	struct owfs_opts o;
+
+	(void)state;
+	accept(&o, "owfs-fuse -o nosuid,ro,nodev,noexec IMAGE DIR");
+	assert_string_equal(o.kernel, "nosuid,nodev,noexec");
+}
+
+static void test_helper_understands_fstab(void **state)
+{
+	struct owfs_opts o;
+
+	(void)state;
+	accept(&o, "/sbin/mount.owfs IMAGE DIR -n -v -o rw,defaults,nofail,noauto,users,_netdev,x-systemd.automount,X-a=b,comment=c,nodev");
+	assert_true(o.helper && o.verbose);
+	assert_false(o.foreground);
+	assert_string_equal(o.kernel, "nodev");
+	accept(&o, "mount.fuse.owfs IMAGE DIR -f");
+	assert_true(o.fake && !o.foreground);
+	accept(&o, "mount.owfs IMAGE DIR -s -o whatever");
+	refuse("mount.owfs IMAGE DIR -o whatever");
+}
+
+static void test_nonsense_is_refused(void **state)
+{
+	static const char *const bad[] = {
+		"owfs-fuse", "owfs-fuse IMAGE", "owfs-fuse IMAGE DIR more",
+		"owfs-fuse -x IMAGE DIR", "owfs-fuse -o r IMAGE DIR",
+		"owfs-fuse -o commit IMAGE DIR",
+		"owfs-fuse -o commit= IMAGE DIR",
+		"owfs-fuse -o commit=0 IMAGE DIR",
+		"owfs-fuse -o commit=-1 IMAGE DIR",
+		"owfs-fuse -o commit=5s IMAGE DIR",
+		"owfs-fuse -o commit=99999999999999999999 IMAGE DIR",
+		"owfs-fuse -o cache=1023k IMAGE DIR",
+		"owfs-fuse -o cache=99999999999T IMAGE DIR",
+		"owfs-fuse -o cache=5X IMAGE DIR",
+		"owfs-fuse -o cache=M IMAGE DIR",
+		"owfs-fuse -o errors=panic IMAGE DIR",
+		"owfs-fuse -o iomap=maybe IMAGE DIR",
+		"owfs-fuse -o threads=0 IMAGE DIR",
+		"owfs-fuse IMAGE IMAGE", "owfs-fuse DIR DIR",
+		"owfs-fuse /nonexistent DIR", "owfs-fuse IMAGE /nonexistent",
+		"owfs-fuse /dev/null DIR",
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		refuse(bad[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plain_call_has_defaults),
+		cmocka_unit_test(test_own_options_are_understood),
+		cmocka_unit_test(test_kernel_options_go_to_the_mount),
+		cmocka_unit_test(test_helper_understands_fstab),
+		cmocka_unit_test(test_nonsense_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
