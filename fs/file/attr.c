@@ -116,13 +116,15 @@ static int setattr_once(struct owfs_inode *inode, const struct owfs_attr *set,
 	return ret;
 }
 
-static int set_size(struct owfs_inode *inode, uint64_t size)
+static int set_size(struct owfs_inode *inode, const struct owfs_attr *set,
+		    unsigned int mask)
 {
 	if (inode->i_type == S_IFDIR)
 		return -EISDIR;
 	if (inode->i_type != S_IFREG)
 		return -EINVAL;
-	return owfs_file_truncate(inode, size);
+	return owfs_file_truncate_set(inode, set->size, set,
+				      mask & ~OWFS_SET_SIZE);
 }
 
 int owfs_setattr(struct owfs_inode *inode, const struct owfs_attr *attr,
@@ -133,8 +135,7 @@ int owfs_setattr(struct owfs_inode *inode, const struct owfs_attr *attr,
 	if (!ret)
 		ret = check_set(attr, mask);
 	if (!ret && (mask & OWFS_SET_SIZE))
-		ret = set_size(inode, attr->size);
-	mask &= ~OWFS_SET_SIZE;
+		return set_size(inode, attr, mask);
 	if (!ret && mask)
 		OWFS_RETRY(inode->i_fs, ret, setattr_once(inode, attr, mask));
 	return ret;

@@ -28,9 +28,8 @@ void owfs_attr_apply(struct owfs_attr *attr, const struct owfs_attr *set,
 		     unsigned int mask, const struct timespec *now);
 
 /*
- * Only the fields named by @mask are read.  Size only of regular files
- * (-EISDIR, -EINVAL); with other fields it is a transaction of its own, before
- * theirs.
+ * Only the fields named by @mask are read; all in one transaction.  Size only
+ * of regular files (-EISDIR, -EINVAL).
  */
 int owfs_setattr(struct owfs_inode *inode, const struct owfs_attr *attr,
 		 unsigned int mask);

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/util.h"
+#include "file/attr.h"
 #include "file/cut.h"
 #include "file/file.h"
 #include "file/iomap.h"
@@ -37,6 +38,8 @@ struct cut {
 	uint64_t newsize;		/* the size becomes at least, or with ... */
 	bool exact;			/* ... exactly this */
 	enum owfs_resv_class class;
+	const struct owfs_attr *set;	/* with the size, in one transaction */
+	unsigned int mask;		/* OWFS_SET_ of them */
 };
 
 /* ------------------------------------------------------------------ edges */
@@ -159,6 +162,11 @@ static int cut_apply(struct cut *c, struct owfs_extent_edit *ed, bool doom,
 		attr->size = c->newsize;
 	owfs_fs_now(tr->fs, &attr->mtime);
 	attr->ctime = attr->mtime;
+	if (c->mask) {
+		const struct timespec now = attr->mtime;
+
+		owfs_attr_apply(attr, c->set, c->mask, &now);
+	}
 	return owfs_inode_store(tr, c->inode, false);
 }
 
@@ -212,10 +220,14 @@ static int cut_commit(struct cut *c)
 
 /* ----------------------------------------------------------------- truncate */
 
-static int truncate_once(struct owfs_inode *inode, uint64_t size)
+static int truncate_once(struct owfs_inode *inode, uint64_t size,
+			 const struct owfs_attr *set, unsigned int mask)
 {
 	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
-	struct cut c = { .inode = inode, .newsize = size, .exact = true };
+	struct cut c = {
+		.inode = inode, .newsize = size, .exact = true, .set = set,
+		.mask = mask,
+	};
 	struct owfs_range range;
 	int ret = 0;
 
@@ -235,7 +247,8 @@ static int truncate_once(struct owfs_inode *inode, uint64_t size)
 	return ret;
 }
 
-int owfs_file_truncate(struct owfs_inode *inode, uint64_t size)
+int owfs_file_truncate_set(struct owfs_inode *inode, uint64_t size,
+			   const struct owfs_attr *set, unsigned int mask)
 {
 	int ret = owfs_file_check(inode);
 
@@ -246,8 +259,14 @@ int owfs_file_truncate(struct owfs_inode *inode, uint64_t size)
 	if (!ret)
 		ret = owfs_file_make_room(inode);
 	if (!ret)
-		OWFS_RETRY(inode->i_fs, ret, truncate_once(inode, size));
+		OWFS_RETRY(inode->i_fs, ret,
+			   truncate_once(inode, size, set, mask));
 	return ret;
+}
+
+int owfs_file_truncate(struct owfs_inode *inode, uint64_t size)
+{
+	return owfs_file_truncate_set(inode, size, NULL, 0);
 }
 
 /* ---------------------------------------------------------------- preallocate */

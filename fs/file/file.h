@@ -33,6 +33,9 @@ int owfs_file_fsync(struct owfs_inode *inode, bool datasync);
  * intent for reclaim.
  */
 int owfs_file_truncate(struct owfs_inode *inode, uint64_t size);
+/* In the same transaction also owfs_attr_apply(set, mask). */
+int owfs_file_truncate_set(struct owfs_inode *inode, uint64_t size,
+			   const struct owfs_attr *set, unsigned int mask);
 /*
  * @mode: 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE]; else
  * -EOPNOTSUPP.  What changes contents or size is one transaction; preallocation

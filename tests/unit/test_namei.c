@@ -388,6 +388,12 @@ static void test_setattr_of_size_is_for_files(void **state)
 	(void)state;
 	assert_int_equal(owfs_setattr(file, &set, OWFS_SET_SIZE), 0);
 	assert_int_equal(nx_stat(file).st_size, 10000);
+	set = (struct owfs_attr){ .size = 5, .mode = 0600, .mtime = { 7, 8 } };
+	assert_int_equal(owfs_setattr(file, &set, OWFS_SET_SIZE |
+				      OWFS_SET_MODE | OWFS_SET_MTIME), 0);
+	assert_int_equal(nx_stat(file).st_size, 5);
+	assert_int_equal(nx_stat(file).st_mode, S_IFREG | 0600);
+	assert_int_equal(nx_stat(file).st_mtim.tv_sec, 7);
 	assert_int_equal(owfs_setattr(nx.root, &set, OWFS_SET_SIZE), -EISDIR);
 	assert_int_equal(owfs_setattr(fifo, &set, OWFS_SET_SIZE), -EINVAL);
 	owfs_iput(file);
