@@ -13,4 +13,5 @@ export TSAN_OPTIONS="suppressions=$supp ${TSAN_OPTIONS-}"
 timeout --kill-after=60 "$limit" "$@"
 status=$?
 [ $status -ne 124 ] || echo "FAIL: no end within $limit seconds"
+echo "took $SECONDS seconds"
 exit $status
