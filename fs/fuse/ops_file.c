@@ -81,19 +81,54 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		fuse_reply_buf(req, buf, ret);
 }
 
+static bool has_setid(struct owfs_inode *inode)
+{
+	struct stat st;
+
+	owfs_getattr(inode, &st, NULL);
+	return st.st_mode & (S_ISUID | S_ISGID);
+}
+
+/*
+ * A write has cleared set-id bits.  The kernel left that to us and goes on
+ * with the mode it knows, for exec(2) too, unless told that it is stale.
+ */
+static void mode_changed(struct server *srv, fuse_ino_t ino)
+{
+	fuse_lowlevel_notify_inval_inode(srv->session.se, ino, -1, 0);
+}
+
+/* For requests that bring no word of it: as the kernel would for this caller. */
+static int kill_setid(fuse_req_t req, struct owfs_inode *inode)
+{
+	static const struct owfs_attr none;
+	int ret;
+
+	if (!fuse_req_ctx(req)->uid || !has_setid(inode))
+		return 0;
+	ret = owfs_setattr(inode, &none, OWFS_SET_KILL_SUIDGID);
+	if (!ret)
+		mode_changed(server_of(req), inode->i_ino);
+	return ret;
+}
+
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	      off_t off, struct fuse_file_info *fi)
 {
 	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
 	ssize_t ret = server_get(srv, ino, &inode);
+	bool kill;
 
 	(void)fi;
 	(void)buf;	/* the data is aligned where the session put it */
 	if (!ret) {
+		kill = owfs_session_kill_suidgid() && has_setid(inode);
 		ret = owfs_file_write(inode, owfs_session_payload(), size, off,
-				      false, owfs_session_kill_suidgid());
+				      false, kill);
 		server_put(srv, inode);
+		if (kill && ret >= 0)
+			mode_changed(srv, ino);
 	}
 	if (ret < 0)
 		server_reply(req, ret);
@@ -160,7 +195,9 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t pos,
 	(void)fi;
 	owfs_session_will_wait(req);
 	if (!ret) {
-		ret = owfs_file_fallocate(inode, mode, pos, len);
+		ret = kill_setid(req, inode);
+		if (!ret)
+			ret = owfs_file_fallocate(inode, mode, pos, len);
 		server_put(srv, inode);
 	}
 	server_reply(req, ret);
@@ -176,9 +213,12 @@ void op_copy(fuse_req_t req, const struct fuse_copy_args *args)
 	if (!ret) {
 		ret = owfs_iget(in->i_fs, args->ino_out, &out);
 		if (!ret) {
-			ret = owfs_file_copy(in, args->off_in, out,
-					     args->off_out,
-					     min_u64(args->len, COPY_MAX));
+			ret = kill_setid(req, out);
+			if (!ret)
+				ret = owfs_file_copy(in, args->off_in, out,
+						     args->off_out,
+						     min_u64(args->len,
+							     COPY_MAX));
 			owfs_iput(out);
 		}
 		server_put(srv, in);

@@ -63,7 +63,9 @@ static unsigned int mask_of(int to_set)
 		mask &= ~OWFS_SET_ATIME;
 	if (mask & OWFS_SET_MTIME_NOW)
 		mask &= ~OWFS_SET_MTIME;
-	if (owfs_session_kill_suidgid())
+	/* KILLPRIV_V2: the kernel leaves this to us, always with chown */
+	if (owfs_session_kill_suidgid() ||
+	    (mask & (OWFS_SET_UID | OWFS_SET_GID)))
 		mask |= OWFS_SET_KILL_SUIDGID;
 	return mask;
 }
