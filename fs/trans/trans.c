@@ -63,9 +63,20 @@ static int trans_free_block(void *ctx, const struct owfs_ptr *ptr, bool unborn)
 	return ret;
 }
 
+static void trans_bad_node(void *ctx, owfs_fsblock_t addr, int err)
+{
+	struct owfs_fs *fs = ctx;
+
+	/* which node, and what is wrong with it, has been said */
+	if (!__atomic_load_n(&fs->fs_error, __ATOMIC_ACQUIRE))
+		owfs_fs_fail(fs, err, "tree: node %llu cannot be believed",
+			     (unsigned long long)addr);
+}
+
 const struct owfs_btree_ops owfs_trans_tree_ops = {
 	.alloc_block = trans_alloc_block,
 	.free_block = trans_free_block,
+	.bad_node = trans_bad_node,
 };
 
 /* ----------------------------------------------------------- reservations */
@@ -80,6 +91,25 @@ static int throttle(struct owfs_fs *fs)
 	if (dirty < DIRTY_WAIT)
 		return 0;
 	return owfs_commit_wait(fs, owfs_open_gen(fs));
+}
+
+/* Buffers for so many new nodes, and room to note them. */
+static int reserve_memory(struct owfs_fs *fs, unsigned int nodes)
+{
+	int ret = owfs_bufcache_reserve(fs->fs_bc, nodes);
+
+	if (ret)
+		return ret;
+	ret = owfs_btree_promise(fs->fs_bt, nodes);
+	if (ret)
+		owfs_bufcache_unreserve(fs->fs_bc, nodes);
+	return ret;
+}
+
+static void unreserve_memory(struct owfs_fs *fs, unsigned int nodes)
+{
+	owfs_btree_unpromise(fs->fs_bt, nodes);
+	owfs_bufcache_unreserve(fs->fs_bc, nodes);
 }
 
 int owfs_resv_take(struct owfs_fs *fs, struct owfs_resv *r,
@@ -100,14 +130,14 @@ int owfs_resv_take(struct owfs_fs *fs, struct owfs_resv *r,
 	ret = throttle(fs);
 	if (ret)
 		return ret;
-	ret = owfs_bufcache_reserve(fs->fs_bc, nodes);
+	ret = reserve_memory(fs, nodes);
 	if (ret)
 		return ret;
 	ret = owfs_alloc_reserve(fs->fs_al, blocks, class);
 	if (ret) {
-		owfs_bufcache_unreserve(fs->fs_bc, nodes);
+		unreserve_memory(fs, nodes);
 		/* whether there is more to be had is found out without locks */
-		return ret == -ENOSPC ? -EAGAIN : ret;
+		return ret == -ENOSPC ? -EAGAIN : owfs_fs_check_map(fs, ret);
 	}
 	r->nodes = nodes;
 	r->blocks = blocks;
@@ -119,7 +149,7 @@ void owfs_resv_give(struct owfs_fs *fs, struct owfs_resv *r)
 	if (r->blocks)
 		owfs_alloc_unreserve(fs->fs_al, r->blocks);
 	if (r->nodes)
-		owfs_bufcache_unreserve(fs->fs_bc, r->nodes);
+		unreserve_memory(fs, r->nodes);
 	r->nodes = 0;
 	r->blocks = 0;
 }
@@ -166,6 +196,9 @@ int owfs_trans_end(struct owfs_trans *tr)
 
 int owfs_trans_abort(struct owfs_trans *tr, int err, const char *where)
 {
+	/* what it looked up before is not there any more, or not as it was */
+	if (err == -ENOENT || err == -EEXIST)
+		err = -EFSCORRUPTED;
 	if (!tr->err)
 		tr->err = err;
 	owfs_commit_poison(tr->fs, err);

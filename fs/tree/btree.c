@@ -72,6 +72,7 @@ void owfs_btree_close(struct owfs_btree *bt)
 		owfs_buf_put(bt->young[i]);
 	}
 	free(bt->young);
+	free(bt->spare);
 	owfs_btree_gate_destroy(&bt->gate);
 	pthread_mutex_destroy(&bt->young_lock);
 	pthread_rwlock_destroy(&bt->root_lock);

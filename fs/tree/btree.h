@@ -51,6 +51,8 @@ struct owfs_btree_ops {
 	int (*alloc_block)(void *ctx, owfs_fsblock_t addr[2]);
 	/* @ptr's node is gone from the open generation; @unborn: born in it, too */
 	int (*free_block)(void *ctx, const struct owfs_ptr *ptr, bool unborn);
+	/* a node that cannot be believed was met, and why; NULL: nobody asks */
+	void (*bad_node)(void *ctx, owfs_fsblock_t addr, int err);
 };
 
 struct owfs_btree_param {
@@ -101,6 +103,14 @@ int owfs_btree_prefetch(struct owfs_btree *bt, const struct owfs_key *key);
 
 /* ------------------------------------------------------------ changing */
 /* An error means that nothing was changed. -ENOSPC and -ENOMEM: not reserved. */
+
+/*
+ * Before a transaction: memory to note the births of @n nodes, in the open
+ * generation and the one after it.  A birth takes one; the rest is given back.
+ * Who promises nothing may get -ENOMEM from a change.
+ */
+int owfs_btree_promise(struct owfs_btree *bt, size_t n);
+void owfs_btree_unpromise(struct owfs_btree *bt, size_t n);
 
 int owfs_btree_insert(struct owfs_btree *bt, const struct owfs_key *key,
 		      const void *val, size_t len);	/* -EEXIST */

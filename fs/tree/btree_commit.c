@@ -27,11 +27,15 @@ void owfs_btree_seal(struct owfs_btree *bt, owfs_gen_t next,
 	assert(next > bt->open_gen && bt->young_reserved == 0);
 	/* else the children of two generations would have no checksum */
 	assert(!bt->sealed_gen || bt->sealed_gen == bt->final_gen);
-	out->bufs = bt->young;
-	out->n = bt->nyoung;
-	bt->young = NULL;
+	if (bt->nyoung) {
+		out->bufs = bt->young;
+		out->n = bt->nyoung;
+		bt->young = bt->spare;
+		bt->young_cap = bt->spare_cap;
+		bt->spare = NULL;
+		bt->spare_cap = 0;
+	}
 	bt->nyoung = 0;
-	bt->young_cap = 0;
 	bt->nforgotten = 0;
 	__atomic_store_n(&bt->dirty, 0, __ATOMIC_RELAXED);
 

@@ -39,27 +39,60 @@ size_t owfs_btree_drop_forgotten(struct owfs_buf **bufs, size_t n)
 	return kept;
 }
 
+static int grow(struct owfs_buf ***list, size_t *capp, size_t need)
+{
+	size_t cap = *capp ? *capp : YOUNG_MIN;
+	struct owfs_buf **bigger;
+
+	if (need <= *capp)
+		return 0;
+	while (cap < need)
+		cap *= 2;
+	bigger = realloc(*list, cap * sizeof(struct owfs_buf *));
+	if (!bigger)
+		return -ENOMEM;
+	*list = bigger;
+	*capp = cap;
+	return 0;
+}
+
 /* Caller holds young_lock. */
 static int grow_young(struct owfs_btree *bt, size_t need)
 {
-	size_t cap = bt->young_cap ? bt->young_cap : YOUNG_MIN;
-	struct owfs_buf **bigger;
-
 	if (bt->nforgotten > YOUNG_MIN && bt->nforgotten > bt->nyoung / 2) {
 		bt->nyoung = owfs_btree_drop_forgotten(bt->young, bt->nyoung);
 		bt->nforgotten = 0;
 	}
-	need += bt->nyoung;
-	if (need <= bt->young_cap)
-		return 0;
-	while (cap < need)
-		cap *= 2;
-	bigger = realloc(bt->young, cap * sizeof(struct owfs_buf *));
-	if (!bigger)
-		return -ENOMEM;
-	bt->young = bigger;
-	bt->young_cap = cap;
-	return 0;
+	return grow(&bt->young, &bt->young_cap, bt->nyoung + need);
+}
+
+int owfs_btree_promise(struct owfs_btree *bt, size_t n)
+{
+	size_t need;
+	int ret;
+
+	pthread_mutex_lock(&bt->young_lock);
+	need = bt->promised + n;
+	ret = grow_young(bt, need);
+	if (!ret)
+		ret = grow(&bt->spare, &bt->spare_cap, need);
+	if (!ret)
+		bt->promised = need;
+	pthread_mutex_unlock(&bt->young_lock);
+	return ret;
+}
+
+void owfs_btree_unpromise(struct owfs_btree *bt, size_t n)
+{
+	pthread_mutex_lock(&bt->young_lock);
+	bt->promised -= n;
+	pthread_mutex_unlock(&bt->young_lock);
+}
+
+/* Caller holds young_lock. */
+static bool is_promised(const struct owfs_btree *bt)
+{
+	return bt->promised && bt->nyoung + bt->promised <= bt->young_cap;
 }
 
 int owfs_btree_young_reserve(struct owfs_btree *bt)
@@ -67,7 +100,9 @@ int owfs_btree_young_reserve(struct owfs_btree *bt)
 	int ret;
 
 	pthread_mutex_lock(&bt->young_lock);
-	ret = grow_young(bt, bt->young_reserved + OWFS_BTREE_BIRTHS);
+	ret = is_promised(bt) ? 0 :
+		grow_young(bt, bt->promised + bt->young_reserved +
+			       OWFS_BTREE_BIRTHS);
 	if (!ret)
 		bt->young_reserved += OWFS_BTREE_BIRTHS;
 	pthread_mutex_unlock(&bt->young_lock);
@@ -92,15 +127,16 @@ static int add_young(struct owfs_btree *bt, const owfs_fsblock_t addr[2],
 		.birth = bt->open_gen,
 	};
 
-	if (IS_ERR(buf)) {
+	if (IS_ERR(buf))
 		bt->ops->free_block(bt->ctx, &ptr, true);
-		return (int)PTR_ERR(buf);
-	}
 	pthread_mutex_lock(&bt->young_lock);
-	bt->young[bt->nyoung++] = buf;
-	set_dirty(bt);
+	bt->promised -= bt->promised > 0;
+	if (!IS_ERR(buf)) {
+		bt->young[bt->nyoung++] = buf;
+		set_dirty(bt);
+	}
 	pthread_mutex_unlock(&bt->young_lock);
-	return 0;
+	return IS_ERR(buf) ? (int)PTR_ERR(buf) : 0;
 }
 
 int owfs_btree_new_node(struct owfs_btree *bt, unsigned int level,

@@ -66,9 +66,12 @@ struct owfs_btree {
 	owfs_gen_t final_gen;		/* atomic */
 
 	pthread_mutex_t young_lock;
-	struct owfs_buf **young;	/* young_lock, as the next four */
+	struct owfs_buf **young;	/* young_lock, as all below */
 	size_t nyoung;
 	size_t young_cap;
+	struct owfs_buf **spare;	/* the next generation's young */
+	size_t spare_cap;
+	size_t promised;		/* births for which there is room in both */
 	size_t young_reserved;		/* births that running changes may yet make */
 	size_t nforgotten;		/* of nyoung, gone again */
 	size_t dirty;			/* nyoung - nforgotten; also read atomically */
