@@ -78,6 +78,14 @@ int owfs_fs_fail(struct owfs_fs *fs, int err, const char *fmt, ...)
 	return err;
 }
 
+int owfs_fs_check_map(struct owfs_fs *fs, int ret)
+{
+	if ((ret == -EFSCORRUPTED || ret == -EFSBADCRC) &&
+	    !__atomic_load_n(&fs->fs_error, __ATOMIC_ACQUIRE))
+		owfs_fs_fail(fs, ret, "space map: cannot be believed");
+	return ret;
+}
+
 int owfs_fs_readable(const struct owfs_fs *fs)
 {
 	if (fs->fs_param.errors == OWFS_ERRORS_SHUTDOWN &&
@@ -97,6 +105,16 @@ int owfs_fs_writable(const struct owfs_fs *fs)
 
 /* ---------------------------------------------------------------- opening */
 
+static bool some_unreadable(const struct owfs_slots *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < OWFS_SUPER_SLOTS; i++)
+		if (s->slot[i].err == -EIO)
+			return true;
+	return false;
+}
+
 /* May the newest superblock be believed, and written after? */
 static int judge_slots(struct owfs_fs *fs)
 {
@@ -107,13 +125,15 @@ static int judge_slots(struct owfs_fs *fs)
 	if (s->bad == 1) {
 		owfs_msg(fs->fs_msg, OWFS_MSG_WARN,
 			 "superblock: one of 4 is damaged and no crash explains it: read-only until fsck.owfs has run");
+		/* for good, whatever else is found: nothing is written */
+		fs->fs_param.readonly = true;
 		fs->fs_readonly = true;
 		return 0;
 	}
 	owfs_msg(fs->fs_msg, OWFS_MSG_ERROR,
 		 "superblock: %u of 4 are damaged, the newest may be among them: run fsck.owfs",
 		 s->bad);
-	return -EFSCORRUPTED;
+	return some_unreadable(s) ? -EIO : -EFSCORRUPTED;
 }
 
 static int check_ro_features(struct owfs_fs *fs)
@@ -317,7 +337,6 @@ void owfs_fs_stop(struct owfs_fs *fs)
 static bool is_untouched(struct owfs_fs *fs)
 {
 	return fs->fs_param.readonly ||
-	       (fs->fs_readonly && !fs->fs_error) ||
 	       ((fs->fs_super.state & OWFS_STATE_CLEAN) && !fs->fs_error);
 }
 

@@ -357,6 +357,15 @@ static int slots_verdict(const struct owfs_slots *s)
 	return -ENODEV;
 }
 
+/*
+ * Bad as a write leaves it that a crash cut short.  One that cannot be read is
+ * not: it may hold the newest commit, whole and durable.
+ */
+static bool is_torn(const struct owfs_slots *s, unsigned int slot)
+{
+	return !s->slot[slot].valid && s->slot[slot].err != -EIO;
+}
+
 int owfs_super_read(struct owfs_blkdev *bd, struct owfs_super *sb,
 		    struct owfs_slots *s, const struct owfs_msg *msg)
 {
@@ -386,7 +395,7 @@ int owfs_super_read(struct owfs_blkdev *bd, struct owfs_super *sb,
 		s->slot[i].gen = all[i].root[0].gen;
 	}
 	s->newest = slots_last_written(s, best);
-	s->bad_is_due = s->bad == 1 && !s->slot[owfs_slots_next(s)].valid;
+	s->bad_is_due = s->bad == 1 && is_torn(s, owfs_slots_next(s));
 	*sb = all[best];
 	return 0;
 }

@@ -60,7 +60,8 @@ struct owfs_slots {
 	} slot[OWFS_SUPER_SLOTS];
 	unsigned int newest;		/* last written of the newest */
 	unsigned int bad;		/* how many are not valid */
-	bool bad_is_due;		/* the only bad one is the one due next */
+	bool bad_is_due;		/* the only bad one is the one due next, and
+					   it could be read */
 };
 
 /* The slot to write next, and the one after @slot if that fails. */
