@@ -192,6 +192,8 @@ static int do_write(struct owfs_inode *inode, const struct op *op)
 	unsigned char *buf = malloc(op->len);
 	ssize_t ret;
 
+	if (!buf)
+		return -ENOMEM;
 	op_bytes(op, buf, op->len);
 	ret = owfs_file_write(inode, buf, op->len, (loff_t)op->pos,
 			      op->kind == OP_APPEND, false);
@@ -207,6 +209,8 @@ static int do_setxattr(struct owfs_inode *inode, const struct op *op)
 	char name[24];
 	int ret;
 
+	if (!buf)
+		return -ENOMEM;
 	snprintf(name, sizeof(name), "user.x%u", op->num);
 	if (op->kind == OP_REMOVEXATTR) {
 		ret = owfs_removexattr(inode, name, strlen(name));

@@ -1,0 +1,907 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Every operation with every thing below it failing, once and for good: the
+ * n-th read, write, flush, discard of the device, the n-th allocation, for n
+ * from 1 until the scene runs through untouched.
+ *
+ *	c_fault				all scenes
+ *	c_fault SCENE [KIND NTH once|ever]	one of them, or one run of it
+ *
+ * After each run: the answer was an error that tells the truth, the mounted
+ * filesystem still shows what was answered, and it can either be written or
+ * says that it cannot; want of memory alone never makes it read-only.  On the
+ * device, mounted without the fault, is the state after some prefix, not older
+ * than the last promise, and the check finds nothing.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "check.h"
+#include "fault.h"
+#include "file/attr.h"
+#include "file/file.h"
+#include "file/namei.h"
+#include "mkfs.h"
+#include "rig.h"
+
+#define DEVICE		(16ull << 20)
+#define FILE_BYTES	(60 * 4096)
+
+/* ------------------------------------------------------------------- scenes */
+
+/* Steps besides the model's operations. */
+enum {
+	STEP_END = OP_KINDS,
+	STEP_READ,		/* the whole file */
+	STEP_LIST,		/* the directory */
+	STEP_XATTR,		/* its attributes */
+	STEP_HOLD,		/* keep it open ... */
+	STEP_RELEASE,		/* ... no more */
+	STEP_RECLAIM,
+	STEP_COMMIT,		/* one whole commit, step by step */
+	STEP_EVICT,
+};
+
+struct scene {
+	const char *name;
+	unsigned int copies;	/* of metadata; 0: 1 */
+	bool mount;		/* faults come before it is mounted */
+	bool tree;		/* reads nothing else: a second copy helps */
+	bool discard;
+	struct op steps[9];
+};
+
+#define OP(kind_, ...)	{ .kind = (enum op_kind)(kind_), __VA_ARGS__ }
+#define END		OP(STEP_END)
+#define SYNC		OP(OP_SYNC)
+#define ON(kind, p, ...)	OP(kind, .path = p, __VA_ARGS__)
+
+static const struct scene scenes[] = {
+	{ .name = "create", .steps = {
+		ON(OP_CREATE, "d1/new"), SYNC, END } },
+	{ .name = "mkdir", .steps = {
+		ON(OP_MKDIR, "d0/new"), ON(OP_CREATE, "d0/new/x"), SYNC, END } },
+	{ .name = "symlink", .steps = {
+		ON(OP_SYMLINK, "d0/new", .path2 = "some/where/else"), SYNC,
+		END } },
+	{ .name = "link", .steps = {
+		ON(OP_LINK, "n0", .path2 = "d1/new"), SYNC, END } },
+	{ .name = "unlink", .steps = {
+		ON(OP_UNLINK, "n1"), OP(STEP_RECLAIM), SYNC, END } },
+	{ .name = "unlink-open", .steps = {
+		ON(STEP_HOLD, "n1"), ON(OP_UNLINK, "n1"), SYNC,
+		OP(STEP_RELEASE), OP(STEP_RECLAIM), OP(STEP_RECLAIM), SYNC,
+		END } },
+	{ .name = "rmdir", .steps = {
+		ON(OP_RMDIR, "d0/d2"), SYNC, OP(STEP_RECLAIM), END } },
+	{ .name = "rename", .steps = {
+		ON(OP_RENAME, "n2", .path2 = "d1/moved"), SYNC, END } },
+	{ .name = "rename-over", .steps = {
+		ON(OP_RENAME, "n2", .path2 = "n1"), OP(STEP_RECLAIM), SYNC,
+		END } },
+	{ .name = "rename-dir", .steps = {
+		ON(OP_RENAME, "d0/d2", .path2 = "d1/moved"), SYNC, END } },
+	{ .name = "exchange", .steps = {
+		ON(OP_EXCHANGE, "n2", .path2 = "d0/d2"), SYNC, END } },
+	{ .name = "write", .steps = {
+		ON(OP_WRITE, "n0", .pos = 5000, .len = 30000, .seed = 7),
+		ON(OP_WRITE, "n0", .pos = 8192, .len = 4096, .seed = 8), SYNC,
+		END } },
+	{ .name = "write-many", .steps = {
+		ON(OP_WRITE, "n1", .pos = 0, .len = 100000, .seed = 7), SYNC,
+		END } },
+	{ .name = "append", .steps = {
+		ON(OP_APPEND, "n2", .len = 9000, .seed = 3),
+		ON(OP_FSYNC, "n2"), END } },
+	{ .name = "truncate", .steps = {
+		ON(OP_TRUNCATE, "n0", .pos = 10000), SYNC, END } },
+	{ .name = "truncate-many", .steps = {
+		ON(OP_TRUNCATE, "n1", .pos = 3000), OP(STEP_RECLAIM), SYNC,
+		OP(STEP_RECLAIM), END } },
+	{ .name = "truncate-up", .steps = {
+		ON(OP_TRUNCATE, "n0", .pos = 200000),
+		ON(OP_WRITE, "n0", .pos = 190000, .len = 100), SYNC, END } },
+	{ .name = "punch", .steps = {
+		ON(OP_PUNCH, "n0", .pos = 5000, .len = 20000), SYNC, END } },
+	{ .name = "doomed", .steps = {
+		ON(OP_PUNCH, "n1", .pos = 0, .len = 150000),
+		ON(OP_WRITE, "n1", .pos = 20000, .len = 30000), SYNC,
+		OP(STEP_RECLAIM), SYNC, END } },
+	{ .name = "zero", .steps = {
+		ON(OP_ZERO, "n0", .pos = 5000, .len = 20000), SYNC, END } },
+	{ .name = "prealloc", .steps = {
+		ON(OP_PREALLOC, "n1", .pos = 0, .len = 200000),
+		ON(OP_WRITE, "n1", .pos = 50000, .len = 20000), SYNC, END } },
+	{ .name = "setxattr", .steps = {
+		ON(OP_SETXATTR, "n0", .len = 40), SYNC,
+		ON(OP_SETXATTR, "n2", .len = 2900), SYNC, END } },
+	{ .name = "removexattr", .steps = {
+		ON(OP_REMOVEXATTR, "n2"), SYNC, END } },
+	{ .name = "chmod", .steps = {
+		ON(OP_CHMOD, "n0", .num = 0600), SYNC, END } },
+	{ .name = "read", .steps = {
+		ON(STEP_READ, "n0"), ON(STEP_READ, "n1"), ON(STEP_READ, "n2"),
+		END } },
+	{ .name = "list", .steps = {
+		ON(STEP_LIST, "d1"), ON(STEP_LIST, "d0"), ON(STEP_XATTR, "n2"),
+		OP(STEP_EVICT), ON(STEP_LIST, "d0"), END } },
+	{ .name = "commit", .steps = {
+		ON(OP_CREATE, "d1/new"), ON(OP_WRITE, "n0", .len = 5000),
+		OP(STEP_COMMIT), ON(OP_UNLINK, "n0"), OP(STEP_COMMIT),
+		OP(STEP_RECLAIM), OP(STEP_COMMIT), OP(STEP_COMMIT), END } },
+	{ .name = "reclaim", .steps = {
+		OP(STEP_RECLAIM), OP(STEP_RECLAIM), OP(STEP_COMMIT),
+		OP(STEP_RECLAIM), OP(STEP_RECLAIM), SYNC, END } },
+	{ .name = "mount", .mount = true, .steps = {
+		ON(OP_CREATE, "d1/new"), SYNC, END } },
+	{ .name = "unmount", .steps = {
+		ON(OP_CREATE, "d1/new"), ON(OP_WRITE, "d1/new", .len = 5000),
+		OP(OP_REMOUNT), ON(OP_UNLINK, "n0"), END } },
+	{ .name = "discard", .discard = true, .steps = {
+		ON(OP_UNLINK, "n0"), OP(STEP_RECLAIM), SYNC, OP(STEP_COMMIT),
+		ON(OP_CREATE, "x"), SYNC, ON(OP_CREATE, "y"), SYNC, END } },
+	{ .name = "two-copies", .copies = 2, .tree = true, .steps = {
+		ON(STEP_LIST, "d1"), ON(STEP_LIST, "d0"), ON(STEP_XATTR, "n2"),
+		OP(STEP_EVICT), ON(STEP_LIST, "d1"), END } },
+	{ .name = "two-copies-change", .copies = 2, .steps = {
+		ON(OP_CREATE, "d1/new"), ON(OP_UNLINK, "n1"), SYNC, END } },
+};
+
+/* -------------------------------------------------------------------- faults */
+
+enum kind { READ, WRITE, FLUSH, DISCARD, MALLOC, KINDS, NONE };
+
+static const char *const kind_names[] = {
+	"read", "write", "flush", "discard", "malloc", "(none)", "nothing"
+};
+
+/* The emulated device, whose own memory does not run out. */
+struct shim {
+	struct owfs_blkdev bd;
+	struct owfs_blkdev *below;
+};
+
+static struct owfs_blkdev *enter(struct owfs_blkdev *bd)
+{
+	fault_malloc_pause();
+	return container_of(bd, struct shim, bd)->below;
+}
+
+static int leave(int ret)
+{
+	fault_malloc_resume();
+	return ret;
+}
+
+static int shim_read(struct owfs_blkdev *bd, void *buf, size_t len, loff_t pos)
+{
+	return leave(owfs_blkdev_read(enter(bd), buf, len, pos));
+}
+
+static int shim_writev(struct owfs_blkdev *bd, const struct iovec *iov,
+		       int iovcnt, size_t len, loff_t pos)
+{
+	return leave(owfs_blkdev_writev(enter(bd), iov, iovcnt, len, pos));
+}
+
+static int shim_flush(struct owfs_blkdev *bd)
+{
+	return leave(owfs_blkdev_flush(enter(bd)));
+}
+
+static int shim_discard(struct owfs_blkdev *bd, loff_t pos, uint64_t len)
+{
+	return leave(owfs_blkdev_discard(enter(bd), pos, len));
+}
+
+static void shim_close(struct owfs_blkdev *bd)
+{
+	(void)bd;
+}
+
+static const struct owfs_blkdev_ops shim_ops = {
+	.read = shim_read,
+	.writev = shim_writev,
+	.flush = shim_flush,
+	.discard = shim_discard,
+	.close = shim_close,
+};
+
+static void shim_init(struct shim *s, struct emubd *e)
+{
+	s->below = emubd_blkdev(e);
+	s->bd = *s->below;
+	s->bd.ops = &shim_ops;
+}
+
+/* ---------------------------------------------------------------------- runs */
+
+#define STATES	16
+
+struct run {
+	const struct scene *scene;
+	enum kind kind;
+	uint64_t nth;
+	bool forever;
+
+	struct emubd *e;
+	struct shim shim;
+	struct rig_env env;
+	struct owfs_fs *fs;
+	struct owfs_inode *held;
+	struct model *m;		/* what was answered */
+	uint64_t state[STATES];		/* digests: after each change of it */
+	unsigned int n, promised;	/* states[promised ..] may be seen */
+	uint64_t counted;		/* operations of the device before */
+	unsigned int errors;		/* answered */
+};
+
+/* What reads and lists answer when nothing fails, by scene and step. */
+static uint64_t right[ARRAY_SIZE(scenes)][9];
+
+static struct emubd *base[2];		/* by copies */
+static struct model *base_model;
+static char said[8192];
+static unsigned int violations;
+static bool verbose;
+static uint64_t runs;
+
+static void remember(void *ctx, enum owfs_msg_level level, const char *line)
+{
+	size_t len = strlen(said);
+
+	(void)ctx;
+	(void)level;
+	if (len + strlen(line) + 3 < sizeof(said))
+		snprintf(said + len, sizeof(said) - len, "  %s\n", line);
+}
+
+static const struct owfs_msg quiet = { remember, NULL, OWFS_MSG_WARN };
+
+static void violation(struct run *r, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void violation(struct run *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	violations++;
+	fprintf(stderr, "VIOLATION: ");
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "\n%sreplay: c_fault %s %s %llu %s\n", said,
+		r->scene->name, kind_names[r->kind],
+		(unsigned long long)r->nth, r->forever ? "ever" : "once");
+}
+
+static void arm(struct run *r)
+{
+	uint64_t count = r->forever ? UINT64_MAX : 1;
+
+	if (r->kind == MALLOC)
+		fault_malloc(r->nth, count);
+	if (r->kind >= MALLOC)
+		return;
+	r->counted = emubd_count(r->e, (enum emubd_kind)r->kind);
+	emubd_fault(r->e, (enum emubd_kind)r->kind, r->nth, count, EIO);
+}
+
+/* Nothing fails any more; has anything? */
+static bool disarm(struct run *r)
+{
+	bool hit = fault_malloc_hit();
+
+	fault_malloc(0, 0);
+	if (r->kind == NONE)
+		return false;
+	if (r->kind == MALLOC)
+		return hit;
+	emubd_fault(r->e, (enum emubd_kind)r->kind, 1, 0, EIO);
+	return emubd_count(r->e, (enum emubd_kind)r->kind) >=
+	       r->counted + r->nth;
+}
+
+static void new_state(struct run *r)
+{
+	r->state[r->n++] = model_digest(r->m, NULL);
+}
+
+/* May an operation answer this, given what fails? */
+static bool is_honest(struct run *r, int ret)
+{
+	if (r->kind == MALLOC)
+		return ret == -ENOMEM;
+	return r->kind != NONE && (ret == -EIO || ret == -EROFS);
+}
+
+static void judge_error(struct run *r, int ret, const char *what)
+{
+	if (!is_honest(r, ret))
+		violation(r, "%s: answered %d", what, ret);
+	r->errors++;
+}
+
+static int mount(struct run *r)
+{
+	struct owfs_fs_param p = {
+		.bd = &r->shim.bd, .env = &r->env.env, .msg = &quiet,
+		.cache = 1 << 20, .cut_extents = 4,
+		.discard = r->scene->discard,
+	};
+
+	return owfs_mount(&r->fs, &p);
+}
+
+/* --------------------------------------------------------------------- steps */
+
+static int hash_file(struct owfs_inode *inode, uint64_t *hash)
+{
+	static unsigned char buf[FILE_BYTES] __attribute__((aligned(4096)));
+	ssize_t n = owfs_file_read(inode, buf, sizeof(buf), 0);
+
+	if (n >= 0)
+		*hash = XXH3_64bits(buf, (size_t)n);
+	return n < 0 ? (int)n : 0;
+}
+
+static int hash_entry(void *ctx, const struct owfs_dirent *de)
+{
+	uint64_t *hash = ctx;
+
+	*hash = *hash * 31 + XXH3_64bits(de->name, de->namelen);
+	return 0;
+}
+
+static int hash_xattrs(struct owfs_inode *inode, uint64_t *hash)
+{
+	static char list[4096], value[4096];
+	ssize_t n = owfs_listxattr(inode, list, sizeof(list));
+	const char *name;
+
+	for (name = list; n > 0 && name < list + n; name += strlen(name) + 1) {
+		ssize_t len = owfs_getxattr(inode, name, strlen(name), value,
+					    sizeof(value));
+
+		if (len < 0)
+			return (int)len;
+		*hash += XXH3_64bits(value, (size_t)len);
+	}
+	return n < 0 ? (int)n : 0;
+}
+
+/* Looks only: an error, or what was seen when nothing failed. */
+static int step_look(struct run *r, const struct op *op)
+{
+	uint64_t hash = 0;
+	uint64_t *want = &right[r->scene - scenes][op - r->scene->steps];
+	struct owfs_inode *inode;
+	int ret;
+
+	inode = rig_lookup(r->fs, op->path, &ret);
+	if (!inode)
+		return ret;
+	if ((int)op->kind == STEP_READ)
+		ret = hash_file(inode, &hash);
+	else if ((int)op->kind == STEP_LIST)
+		ret = owfs_readdir(inode, 0, hash_entry, &hash);
+	else
+		ret = hash_xattrs(inode, &hash);
+	owfs_iput(inode);
+	if (r->kind == NONE)
+		*want = hash;
+	else if (!ret && hash != *want)
+		violation(r, "%s: read without an error, but wrong", op->path);
+	return ret;
+}
+
+static int step_commit(struct owfs_fs *fs)
+{
+	int ret = owfs_commit_step(fs, true);
+
+	while (ret > 0)
+		ret = owfs_commit_step(fs, false);
+	return ret;
+}
+
+static int step_reclaim(struct owfs_fs *fs)
+{
+	int ret = owfs_reclaim_step(fs);
+
+	return ret > 0 ? 0 : ret;
+}
+
+static int step_special(struct run *r, const struct op *op)
+{
+	int ret = 0;
+
+	switch ((int)op->kind) {
+	case STEP_HOLD:
+		r->held = rig_lookup(r->fs, op->path, &ret);
+		return ret;
+	case STEP_RELEASE:
+		if (r->held)
+			owfs_iput(r->held);
+		r->held = NULL;
+		return 0;
+	case STEP_RECLAIM:
+		return step_reclaim(r->fs);
+	case STEP_COMMIT:
+		return step_commit(r->fs);
+	case STEP_EVICT:
+		owfs_bufcache_shrink(r->fs->fs_bc, true);
+		return 0;
+	default:
+		return step_look(r, op);
+	}
+}
+
+static int step_remount(struct run *r)
+{
+	int ret = owfs_unmount(r->fs);
+
+	r->fs = NULL;
+	if (ret) {	/* what there is now is judged in the end */
+		judge_error(r, ret, "unmount");
+		return 0;
+	}
+	r->promised = r->n - 1;
+	ret = mount(r);
+	if (ret)
+		r->fs = NULL;
+	return ret;
+}
+
+/*
+ * Preallocation comes after the change of contents and may fail alone: then
+ * that change stands, as the contract says.
+ */
+static void adopt_if_done(struct run *r, const struct op *op,
+			  struct model **after)
+{
+	uint64_t d;
+	int err;
+
+	if (op->kind != OP_ZERO && op->kind != OP_PREALLOC)
+		return;
+	emubd_fault(r->e, EMUBD_READ, 1, 0, EIO);
+	fault_malloc_pause();
+	d = rig_digest(r->fs, NULL, &err);
+	fault_malloc_resume();
+	if (err || d != model_digest(*after, NULL))
+		return;
+	model_free(r->m);
+	r->m = *after;
+	*after = NULL;
+	new_state(r);
+}
+
+static void step_op(struct run *r, const struct op *op)
+{
+	struct model *after;
+	char text[400];
+	int want, got;
+
+	fault_malloc_pause();
+	after = model_clone(r->m);
+	want = model_apply(after, op);
+	op_to_text(op, text, sizeof(text));
+	fault_malloc_resume();
+	got = rig_apply(r->fs, op);
+	fault_malloc_pause();
+	if (got != want) {
+		judge_error(r, got, text);
+		adopt_if_done(r, op, &after);
+	} else if (!op_is_promise(op)) {
+		model_free(r->m);
+		r->m = after;
+		after = NULL;
+		new_state(r);
+	} else {
+		r->promised = r->n - 1;
+	}
+	if (after)
+		model_free(after);
+	fault_malloc_resume();
+}
+
+static void run_steps(struct run *r)
+{
+	const struct op *op;
+	int ret;
+
+	for (op = r->scene->steps; (int)op->kind != STEP_END && r->fs; op++) {
+		if (op->kind < OP_KINDS && op->kind != OP_REMOUNT) {
+			step_op(r, op);
+			continue;
+		}
+		ret = op->kind == OP_REMOUNT ? step_remount(r)
+					     : step_special(r, op);
+		if (ret)
+			judge_error(r, ret, op->path[0] ? op->path : "step");
+	}
+}
+
+/* ------------------------------------------------------------------- judging */
+
+/* One operation without any fault. */
+static int plain_op(struct run *r, const struct op *op)
+{
+	int ret = rig_apply(r->fs, op);
+
+	if (ret)
+		return ret;
+	if (op_is_promise(op)) {
+		r->promised = r->n - 1;
+		return 0;
+	}
+	model_apply(r->m, op);
+	new_state(r);
+	return 0;
+}
+
+/* The fault is gone: is what is mounted of any use? */
+static void judge_live(struct run *r)
+{
+	static const struct op create = ON(OP_CREATE, "d0/probe");
+	static const struct op write = ON(OP_WRITE, "d0/probe", .len = 6000);
+	static const struct op sync = SYNC;
+	bool readonly = owfs_fs_writable(r->fs);
+	int err, ret;
+	uint64_t d = rig_digest(r->fs, NULL, &err);
+
+	if (err && !readonly)
+		violation(r, "the mounted filesystem cannot be read: %d", err);
+	else if (d != r->state[r->n - 1] && !readonly)
+		violation(r, "the mounted filesystem shows something else");
+	if (readonly && (r->kind == MALLOC || r->kind == NONE ||
+			 r->kind == DISCARD))
+		violation(r, "read-only for no good reason");
+	ret = plain_op(r, &create);
+	if (readonly && ret != -EROFS)
+		violation(r, "read-only, but create answers %d", ret);
+	if (readonly)
+		return;
+	if (!ret)
+		ret = plain_op(r, &write);
+	if (!ret)
+		ret = plain_op(r, &sync);
+	if (ret)
+		violation(r, "not usable afterwards: %d", ret);
+}
+
+static void judge_check(struct run *r, const char *when)
+{
+	struct owfs_check_param p = { .msg = &quiet };
+	struct owfs_check_report rep;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < 2; i++) {
+		p.commits = i ? OWFS_CHECK_PREVIOUS : OWFS_CHECK_CURRENT;
+		ret = owfs_check(emubd_blkdev(r->e), &p, &rep);
+		if (ret || rep.problems)
+			violation(r, "%s: the check of commit %u: error=%d problems=%u: %s",
+				  when, i, ret, rep.problems, rep.first);
+	}
+}
+
+static void dump(struct run *r)
+{
+	int err;
+
+	fprintf(stderr, "--- owfs\n");
+	rig_digest(r->fs, stderr, &err);
+	fprintf(stderr, "--- model\n");
+	model_digest(r->m, stderr);
+}
+
+/* What is on the device is a prefix that keeps the promises. */
+static void judge_device(struct run *r)
+{
+	unsigned int i;
+	uint64_t d;
+	int ret;
+
+	judge_check(r, "afterwards");
+	ret = mount(r);
+	if (ret) {
+		violation(r, "does not mount afterwards: %d", ret);
+		return;
+	}
+	d = rig_digest(r->fs, NULL, &ret);
+	for (i = r->promised; i < r->n && r->state[i] != d;)
+		i++;
+	if (ret || i == r->n) {
+		violation(r, "no state from %u to %u looks like the device: error=%d",
+			  r->promised, r->n - 1, ret);
+		if (verbose)
+			dump(r);
+	}
+	ret = owfs_unmount(r->fs);
+	if (ret)
+		violation(r, "unmount afterwards: %d", ret);
+	if (r->nth % 8 == 1)
+		judge_check(r, "after another mount");
+}
+
+static void end_mount(struct run *r)
+{
+	bool readonly = owfs_fs_writable(r->fs);
+	int ret;
+
+	if (r->held)
+		owfs_iput(r->held);
+	r->held = NULL;
+	if (r->nth % 3 == 0) {
+		owfs_mount_abandon(r->fs);
+		return;
+	}
+	ret = owfs_unmount(r->fs);
+	if (!ret)
+		r->promised = r->n - 1;
+	else if (!readonly)
+		violation(r, "unmount: %d", ret);
+}
+
+/* False: nothing failed, the scene has no n-th of the kind. */
+static bool run(const struct scene *sc, enum kind kind, uint64_t nth,
+		bool forever)
+{
+	struct run r = {
+		.scene = sc, .kind = kind, .nth = nth, .forever = forever,
+	};
+	int ret;
+	bool hit;
+
+	runs++;
+	said[0] = 0;
+	rig_env_init(&r.env, 1);
+	r.m = model_clone(base_model);
+	r.e = emubd_fork(base[sc->copies == 2]);
+	shim_init(&r.shim, r.e);
+	new_state(&r);
+	if (sc->mount)
+		arm(&r);
+	ret = mount(&r);
+	if (ret)
+		judge_error(&r, ret, "mount");
+	if (!sc->mount)
+		arm(&r);
+	if (!ret)
+		run_steps(&r);
+	hit = disarm(&r);
+	if (r.errors && sc->tree && kind == READ && !forever)
+		violation(&r, "the other copy was of no help");
+	if (r.errors && kind == DISCARD)
+		violation(&r, "a discard is a hint");
+	if (r.fs) {
+		judge_live(&r);
+		end_mount(&r);
+	}
+	judge_device(&r);
+	emubd_destroy(r.e);
+	model_free(r.m);
+	return hit;
+}
+
+static void run_kind(const struct scene *sc, enum kind kind)
+{
+	uint64_t nth;
+	int forever;
+
+	for (forever = 0; forever < 2; forever++)
+		for (nth = 1; run(sc, kind, nth, forever); nth++)
+			if (violations > 10)
+				exit(1);
+}
+
+static void run_scene(const struct scene *sc)
+{
+	unsigned int kind;
+
+	run(sc, NONE, 1, false);
+	for (kind = 0; kind < KINDS; kind++)
+		run_kind(sc, (enum kind)kind);
+}
+
+/* -------------------------------------------------------------- the old tree */
+
+static void make(struct owfs_fs *fs, const struct op *op, bool modelled)
+{
+	int ret = rig_apply(fs, op);
+
+	if (!ret && modelled)
+		ret = model_apply(base_model, op);
+	if (ret) {
+		fprintf(stderr, "c_fault: cannot make the tree: %s: %d\n",
+			op->path, ret);
+		exit(99);
+	}
+}
+
+static void make_fragments(struct owfs_fs *fs, const char *path, bool modelled)
+{
+	struct op op = ON(OP_WRITE, "", .len = 4096, .seed = 5);
+	unsigned int i;
+
+	snprintf(op.path, sizeof(op.path), "%s", path);
+	for (i = 0; i < 25; i++) {
+		op.pos = 8192 * i;
+		make(fs, &op, modelled);
+	}
+}
+
+static void make_names(struct owfs_fs *fs, bool modelled)
+{
+	struct op op = ON(OP_CREATE, "");
+	unsigned int i;
+
+	for (i = 0; i < 40; i++) {
+		snprintf(op.path, sizeof(op.path), "d1/%0115u", i);
+		make(fs, &op, modelled);
+	}
+}
+
+/* Left behind by a crash, an unlinked file and a doomed range among it. */
+static void make_tree(struct owfs_fs *fs, bool modelled)
+{
+	static const struct op ops[] = {
+		ON(OP_MKDIR, "d0"), ON(OP_MKDIR, "d1"), ON(OP_MKDIR, "d0/d2"),
+		ON(OP_CREATE, "n0"), ON(OP_CREATE, "n1"), ON(OP_CREATE, "n2"),
+		ON(OP_CREATE, "gone"), ON(OP_CREATE, "cut"),
+		ON(OP_WRITE, "n0", .len = 100000, .seed = 1),
+		ON(OP_WRITE, "n2", .len = 700, .seed = 2),
+		ON(OP_SETXATTR, "n2", .len = 3000, .seed = 3),
+		ON(OP_SETXATTR, "n2", .len = 30, .num = 1, .seed = 4),
+		ON(OP_SYMLINK, "d0/link", .path2 = "../n0"),
+		ON(OP_LINK, "n2", .path2 = "d0/n2"),
+	};
+	static const struct op cut = ON(OP_TRUNCATE, "cut", .pos = 5000);
+	static const struct op gone = ON(OP_UNLINK, "gone");
+	static const struct op sync = SYNC;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ops); i++)
+		make(fs, &ops[i], modelled);
+	make_names(fs, modelled);
+	make_fragments(fs, "n1", modelled);
+	make_fragments(fs, "cut", modelled);
+	make_fragments(fs, "gone", modelled);
+	make(fs, &sync, false);
+	make(fs, &cut, modelled);
+	make(fs, &gone, modelled);
+	make(fs, &sync, false);
+}
+
+static void make_base(unsigned int copies)
+{
+	struct run r = { .scene = &scenes[0] };
+
+	rig_env_init(&r.env, copies);
+	r.e = rig_mkfs(&r.env, DEVICE, 4096, copies);
+	shim_init(&r.shim, r.e);
+	if (!r.e || mount(&r))
+		exit(99);
+	make_tree(r.fs, copies == 1);
+	owfs_mount_abandon(r.fs);
+	base[copies - 1] = r.e;
+}
+
+/* ---------------------------------------------------------- mkfs and the check */
+
+static const struct scene mkfs_scene = { .name = "mkfs" };
+static const struct scene check_scene = { .name = "check" };
+
+static int do_mkfs(struct run *r)
+{
+	struct owfs_mkfs_param p = { .blocksize = 4096, .env = &r->env.env };
+
+	return owfs_mkfs(&r->shim.bd, &p);
+}
+
+static int do_check(struct run *r)
+{
+	struct owfs_check_param p = { .msg = &quiet };
+	struct owfs_check_report rep;
+	int ret = owfs_check(&r->shim.bd, &p, &rep);
+
+	return ret ? ret : rep.problems ? -EIO : 0;
+}
+
+static bool run_program(const struct scene *sc, int (*fn)(struct run *),
+			struct emubd *from, enum kind kind, uint64_t nth,
+			bool forever)
+{
+	struct run r = {
+		.scene = sc, .kind = kind, .nth = nth, .forever = forever,
+	};
+	bool hit;
+	int ret;
+
+	runs++;
+	said[0] = 0;
+	rig_env_init(&r.env, 1);
+	r.e = from ? emubd_fork(from) : emubd_create(DEVICE);
+	shim_init(&r.shim, r.e);
+	arm(&r);
+	ret = fn(&r);
+	hit = disarm(&r);
+	if (ret)
+		judge_error(&r, ret, sc->name);
+	else if (hit && !from && kind != DISCARD)
+		violation(&r, "%s: failed, and said nothing", sc->name);
+	emubd_destroy(r.e);
+	return hit;
+}
+
+static void run_programs(void)
+{
+	unsigned int kind;
+	uint64_t n;
+	int ever;
+
+	for (kind = 0; kind < KINDS; kind++) {
+		for (ever = 0; ever < 2; ever++) {
+			for (n = 1; run_program(&mkfs_scene, do_mkfs, NULL,
+						(enum kind)kind, n, ever); n++)
+				;
+			for (n = 1; run_program(&check_scene, do_check, base[0],
+						(enum kind)kind, n, ever); n++)
+				;
+		}
+	}
+}
+
+/* ----------------------------------------------------------------------- main */
+
+static const struct scene *scene_named(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(scenes); i++)
+		if (!strcmp(scenes[i].name, name))
+			return &scenes[i];
+	fprintf(stderr, "c_fault: no such scene: %s\n", name);
+	exit(99);
+}
+
+static void run_one(const struct scene *sc, const char *kind, uint64_t nth,
+		    bool forever)
+{
+	unsigned int k;
+
+	verbose = true;
+	run(sc, NONE, 1, false);
+	for (k = 0; k < KINDS; k++)
+		if (!strcmp(kind, kind_names[k]))
+			run(sc, (enum kind)k, nth, forever);
+	printf("%s", said);
+}
+
+int main(int argc, char **argv)
+{
+	size_t i;
+
+	base_model = model_new();
+	make_base(1);
+	make_base(2);
+	if (argc > 4)
+		run_one(scene_named(argv[1]), argv[2],
+			strtoull(argv[3], NULL, 0), !strcmp(argv[4], "ever"));
+	else if (argc > 1)
+		run_scene(scene_named(argv[1]));
+	for (i = 0; i < ARRAY_SIZE(scenes) && argc == 1; i++)
+		run_scene(&scenes[i]);
+	if (argc == 1)
+		run_programs();
+	printf("runs=%llu violations=%u\n", (unsigned long long)runs,
+	       violations);
+	emubd_destroy(base[0]);
+	emubd_destroy(base[1]);
+	model_free(base_model);
+	return violations != 0;
+}
