@@ -510,7 +510,7 @@ int owfs_extent_edit_prepare(struct owfs_extent_edit *ed)
 		ret = owfs_alloc_load(inode->i_fs->fs_al, run->fsblock,
 				      run->len);
 	}
-	return ret;
+	return owfs_fs_check_map(inode->i_fs, ret);
 }
 
 static bool extent_same(const struct owfs_extent *a, const struct owfs_extent *b)

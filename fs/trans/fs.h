@@ -125,6 +125,11 @@ uint64_t owfs_fs_random(struct owfs_fs *fs);
  */
 int owfs_fs_fail(struct owfs_fs *fs, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/*
+ * What a look at the space map returned passes through here: if the map turned
+ * out to be bad, which it has said, the filesystem fails.
+ */
+int owfs_fs_check_map(struct owfs_fs *fs, int ret);
 /* 0, or what an operation must answer: -EROFS, or -EIO under errors=shutdown. */
 int owfs_fs_writable(const struct owfs_fs *fs);
 int owfs_fs_readable(const struct owfs_fs *fs);

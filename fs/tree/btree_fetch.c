@@ -85,6 +85,15 @@ static void keep_root(struct owfs_btree *bt, struct owfs_buf *buf)
 	pthread_rwlock_unlock(&bt->root_lock);
 }
 
+/* Bad bytes are news to whoever owns the tree; a device that fails is not. */
+static int tell_bad(struct owfs_btree *bt, owfs_fsblock_t addr, int err)
+{
+	if ((err == -EFSCORRUPTED || err == -EFSBADCRC) && bt->ops &&
+	    bt->ops->bad_node)
+		bt->ops->bad_node(bt->ctx, addr, err);
+	return err;
+}
+
 int owfs_btree_fetch_miss(struct owfs_btree *bt, struct owfs_btree_fetch *f)
 {
 	struct owfs_buf **pin = &f->pin[f->expect.level];
@@ -100,7 +109,7 @@ int owfs_btree_fetch_miss(struct owfs_btree *bt, struct owfs_btree_fetch *f)
 	ret = owfs_buf_read(bt->bc, &f->ptr, &owfs_node_buf_ops, &f->expect,
 			    &buf);
 	if (ret)
-		return ret;
+		return tell_bad(bt, f->ptr.addr[0], ret);
 	if (*pin)
 		owfs_buf_put(*pin);
 	*pin = buf;
@@ -163,5 +172,5 @@ int owfs_btree_check_place(struct owfs_btree *bt, const struct owfs_buf *buf,
 	owfs_msg(owfs_bufcache_msg(bt->bc), OWFS_MSG_ERROR,
 		 "node %" PRIu64 ": %s: value=%" PRIu64 " expected level=%u",
 		 buf->b_ptr.addr[0], what, detail, expect->level);
-	return -EFSCORRUPTED;
+	return tell_bad(bt, buf->b_ptr.addr[0], -EFSCORRUPTED);
 }
