@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/util.h"
 #include "file/staging.h"
+#include "trans/commit.h"
 
 struct owfs_staging {
 	struct owfs_staged *head;
@@ -23,11 +24,13 @@ int owfs_staging_alloc(struct owfs_fs *fs, owfs_fsblock_t goal, uint64_t want,
 		       enum owfs_resv_class class, owfs_fsblock_t *fsblock,
 		       uint64_t *len)
 {
-	int ret;
+	int ret = owfs_commit_start_run(fs);	/* data will be written there (T2) */
 
+	if (ret)
+		return ret;
 	while ((ret = owfs_alloc_reserve(fs->fs_al, want, class))) {
 		if (ret != -EAGAIN && ret != -ENOSPC)
-			return ret;
+			return owfs_fs_check_map(fs, ret);
 		if (want == 1)
 			return -EAGAIN;
 		want /= 2;
@@ -37,7 +40,7 @@ int owfs_staging_alloc(struct owfs_fs *fs, owfs_fsblock_t goal, uint64_t want,
 		*len = 0;
 	if (*len < want)
 		owfs_alloc_unreserve(fs->fs_al, want - *len);
-	return ret;
+	return owfs_fs_check_map(fs, ret);
 }
 
 /* ---------------------------------------------------------------- pieces */

@@ -376,16 +376,25 @@ int owfs_commit_wait(struct owfs_fs *fs, owfs_gen_t gen)
 
 int owfs_commit_all(struct owfs_fs *fs)
 {
-	owfs_gen_t open = owfs_open_gen(fs);
+	owfs_gen_t gen;
 
-	/* what was sealed before is in the way either way */
-	return owfs_commit_wait(fs, owfs_btree_dirty(fs->fs_bt) ? open
-								: open - 1);
+	/*
+	 * No seal between the two looks: what it took away from the open
+	 * generation would be in neither.
+	 */
+	pthread_rwlock_rdlock(&fs->fs_seal);
+	gen = owfs_open_gen(fs);
+	if (!owfs_btree_dirty(fs->fs_bt))
+		gen--;	/* what was sealed before is in the way either way */
+	pthread_rwlock_unlock(&fs->fs_seal);
+	return owfs_commit_wait(fs, gen);
 }
 
 int owfs_commit_force(struct owfs_fs *fs)
 {
-	return want(fs, owfs_open_gen(fs));
+	int ret = owfs_commit_start_run(fs);
+
+	return ret ? ret : want(fs, owfs_open_gen(fs));
 }
 
 void owfs_commit_kick(struct owfs_fs *fs)
