@@ -103,7 +103,9 @@ int owfs_mkfs_plan(const struct owfs_blkdev *bd, struct owfs_mkfs_param *p,
 		strcpy(sb->label, p->label);
 	sb->csum_seed = plan_random(p);
 	sb->hash_seed = plan_random(p);
-	sb->reserve_blocks = owfs_geo_reserve_default(&geo);
+	/* for every copy of a node */
+	sb->reserve_blocks = owfs_geo_reserve_default(&geo) *
+			     sb->meta_copies;
 	sb->mkfs_time = now.tv_sec;
 	return 0;
 }
