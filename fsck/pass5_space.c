@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/util.h"
 #include "fsck.h"
 #include "space/bitmap.h"
 
@@ -86,13 +87,18 @@ static int check_group(struct check *ck, struct owfs_freemap *fm, uint64_t g,
 static int check_groups(struct check *ck, struct owfs_freemap *fm,
 			struct bits *b, bool *sound)
 {
-	uint64_t g;
+	uint64_t on_device = div_round_up(ck->bd->size / ck->geo.blocksize,
+					  ck->geo.group_blocks);
+	uint64_t g, end = min_u64(ck->geo.ngroups, on_device);
 	int ret = 0;
 
-	for (g = 0; g < ck->geo.ngroups && !ret; g++) {
+	/* a superblock may claim any number; that it is too much has been said */
+	if (end < ck->geo.ngroups)
+		*sound = false;
+	for (g = 0; g < end && !ret; g++) {
 		ret = check_group(ck, fm, g, b, sound);
 		if (!ret && g % PROGRESS_EVERY == 0)
-			ret = check_progress(ck, 5, g, ck->geo.ngroups);
+			ret = check_progress(ck, 5, g, end);
 	}
 	return ret;
 }
