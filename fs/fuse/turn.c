@@ -90,10 +90,10 @@ void owfs_turn_begin(struct owfs_turn *t, struct owfs_seat *seat, int fd)
 
 	if (holder(t) != seat)
 		return;
-	__atomic_fetch_add(&t->begun, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&t->begun, 1, __ATOMIC_SEQ_CST);
 	if (fd >= 0 && poll(&pfd, 1, 0) == 1)
 		owfs_turn_pass(t, seat);
-	else if (__atomic_load_n(&t->watch_sleeps, __ATOMIC_RELAXED) &&
+	else if (__atomic_load_n(&t->watch_sleeps, __ATOMIC_SEQ_CST) &&
 		 __atomic_exchange_n(&t->watch_sleeps, false, __ATOMIC_ACQ_REL))
 		sem_post(&t->activity);
 }
@@ -110,6 +110,21 @@ static bool is_stuck(const struct owfs_turn *t, uint64_t last)
 {
 	return __atomic_load_n(&t->begun, __ATOMIC_RELAXED) == last &&
 	       __atomic_load_n(&t->done, __ATOMIC_RELAXED) != last;
+}
+
+/*
+ * Sleep until a request begins after number @last.  Whoever begins one counts
+ * it first and looks for a sleeper then; here it is the other way round, so
+ * that one of the two sees the other.
+ */
+static void watch_sleep(struct owfs_turn *t, uint64_t last)
+{
+	__atomic_store_n(&t->watch_sleeps, true, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&t->begun, __ATOMIC_SEQ_CST) != last &&
+	    __atomic_exchange_n(&t->watch_sleeps, false, __ATOMIC_ACQ_REL))
+		return;
+	while (sem_wait(&t->activity) && errno == EINTR)
+		;
 }
 
 static void *watch(void *arg)
@@ -129,10 +144,7 @@ static void *watch(void *arg)
 			owfs_turn_pass(t, holder(t));
 		} else if (++quiet >= WATCH_ROUNDS) {
 			quiet = 0;
-			__atomic_store_n(&t->watch_sleeps, true,
-					 __ATOMIC_RELEASE);
-			while (sem_wait(&t->activity) && errno == EINTR)
-				;
+			watch_sleep(t, last);
 		}
 	}
 	return NULL;
