@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fuse/sandbox.h"
+
 /* ----------------------------------------------------------------- requests */
 
 int server_enter(struct server *srv)
@@ -147,6 +149,17 @@ static int check_iomap(const struct server *srv)
 	return -EOPNOTSUPP;
 }
 
+/* The device is open, the threads are not made yet. */
+static void give_up_rights(const struct server *srv)
+{
+	int ret = owfs_sandbox_enter();
+
+	if (ret)
+		owfs_msg(srv->msg, OWFS_MSG_WARN,
+			 "%s: the server keeps the rights it was started with: %s",
+			 srv->opts->device, strerror(-ret));
+}
+
 static void close_device(struct server *srv)
 {
 	owfs_blkdev_close(srv->bd);
@@ -175,8 +188,10 @@ static int server_start(void *ctx, const struct owfs_opts *o,
 	if (ret)
 		return ret;
 	ret = open_device(srv);
-	if (!ret)
+	if (!ret) {
+		give_up_rights(srv);
 		ret = mount_fs(srv);
+	}
 	if (ret) {
 		close_device(srv);
 		return ret;
