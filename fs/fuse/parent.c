@@ -260,6 +260,9 @@ int owfs_parent_run(const struct owfs_opts *o, const struct owfs_server *srv)
 	ret = start(&p);
 	if (ret)
 		return ret;
+	if (o->verbose)
+		printf("%s mounted on %s\n", o->device, o->mountpoint);
+	fflush(stdout);
 	tell_terminal(&p);
 	return supervise(&p);
 }
