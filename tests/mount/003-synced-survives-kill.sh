@@ -9,6 +9,7 @@ t_require_fuse
 rounds=${ROUNDS-4}
 t_image 256M
 
+# In a folder of the filesystem: once it is detached there is none to write to.
 writer()
 {
 	local round=$1 i=0
@@ -16,7 +17,7 @@ writer()
 	while :; do
 		i=$((i + 1))
 		printf 'record %d of round %d\n' $i "$round" |
-			dd of="$MNT/r$round-$i" conv=fsync status=none || exit 0
+			dd of="$MNT/log/r$round-$i" conv=fsync status=none || exit 0
 		echo "$i" >> "$T/log-$round"
 	done
 }
@@ -24,6 +25,7 @@ writer()
 for round in $(seq "$rounds"); do
 	: > "$T/log-$round"
 	t_mount -o commit=1
+	mkdir -p "$MNT/log"
 	writer "$round" 2>/dev/null &
 	sleep "0.$((3 + RANDOM % 6))"
 	t_kill_server
@@ -31,7 +33,7 @@ for round in $(seq "$rounds"); do
 	t_mount
 	for old in $(seq "$round"); do
 		while read -r i; do
-			t_same "record" "$(cat "$MNT/r$old-$i")" \
+			t_same "record" "$(cat "$MNT/log/r$old-$i")" \
 				"record $i of round $old"
 		done < "$T/log-$old"
 	done
