@@ -522,6 +522,9 @@ void owfs_session_conn(struct owfs_session *s, struct fuse_conn_info *conn)
 		 FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_CACHE_SYMLINKS |
 		 FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_NO_OPEN_SUPPORT |
 		 FUSE_CAP_NO_OPENDIR_SUPPORT);
+	/* read-ahead and asynchronous direct I/O of several files at once */
+	conn->max_background = 64;
+	conn->congestion_threshold = 48;
 	s->want = OWFS_FUSE_PARALLEL_DIROPS | OWFS_FUSE_KILLPRIV_V2;
 }
 
