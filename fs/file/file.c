@@ -100,7 +100,7 @@ static bool atime_is_due(const struct owfs_attr *a, const struct timespec *now)
 	return t->tv_sec < m->tv_sec || t->tv_sec < c->tv_sec ||
 	       (t->tv_sec == m->tv_sec && t->tv_nsec <= m->tv_nsec) ||
 	       (t->tv_sec == c->tv_sec && t->tv_nsec <= c->tv_nsec) ||
-	       now->tv_sec - t->tv_sec >= 24 * 60 * 60;
+	       t->tv_sec <= now->tv_sec - 24 * 60 * 60;
 }
 
 static void read_touch_atime(struct owfs_inode *inode)

@@ -377,12 +377,18 @@ int owfs_ioend(struct owfs_inode *inode, struct owfs_ioend *io)
 	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
 	owfs_fileoff_t end = div_round_up((uint64_t)io->pos + io->written, bs);
 	owfs_fileoff_t first = (uint64_t)io->pos / bs, next;
-	int ret = 0;
+	struct owfs_ioend part = *io;
+	int ret = 0, err;
 
-	for (; first < end && !ret; first = next) {
+	for (; first < end; first = next) {
 		next = min_u64(first + OWFS_IOEND_BLOCKS, end);
-		ret = remap_range(inode, io, first, next);
+		err = remap_range(inode, &part, first, next);
+		if (err == -EAGAIN)
+			return err;
+		if (err && !ret)
+			ret = part.error = err;	/* the rest goes back, too */
 	}
+	io->newsize = part.newsize;
 	return ret;
 }
 

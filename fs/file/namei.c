@@ -55,6 +55,8 @@ int owfs_names_child(struct owfs_inode *dir, const struct owfs_dirslot *slot,
 		return ret;
 	if (IFTODT(inode->i_type) != slot->ftype)
 		wrong = "is of another type";
+	else if (inode == dir)
+		wrong = "is that directory itself";
 	else if (inode->i_type == S_IFDIR &&
 		 owfs_inode_parent(inode) != dir->i_ino)
 		wrong = "is in another directory";

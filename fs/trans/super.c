@@ -97,7 +97,7 @@ static const char *super_wrong(const struct owfs_super *sb)
 		return "block size or number of blocks";
 	if (sb->meta_copies != 1 && sb->meta_copies != 2)
 		return "number of metadata copies";
-	if (sb->seq == 0)
+	if (sb->seq == 0 || sb->seq > UINT64_MAX / 2)
 		return "sequence number";
 	if (cur->gen == 0 || cur->gen >= sb->next_gen ||
 	    sb->next_gen > UINT64_MAX / 2)

@@ -96,6 +96,7 @@ static void test_super_impossible_fields_are_refused(void **state)
 	REFUSES(sb.meta_copies = 0);
 	REFUSES(sb.meta_copies = 3);
 	REFUSES(sb.seq = 0);
+	REFUSES(sb.seq = UINT64_MAX);
 	REFUSES(sb.next_gen = 7);
 	REFUSES(sb.next_gen = UINT64_MAX);
 	REFUSES(sb.ino_limit = 3);
