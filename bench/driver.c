@@ -170,21 +170,25 @@ static void do_rename(struct bench *b)
 	end_ops(b, "rename", b->files);
 }
 
-static void do_readdir(struct bench *b)
+/* What "ls -l" does. */
+static void do_list(struct bench *b)
 {
 	DIR *dir = fdopendir(dup(b->dirfd));
+	struct dirent *de;
 	unsigned int n = 0;
+	struct stat st;
 
 	if (!dir)
 		die("opendir");
 	rewinddir(dir);
 	begin(b);
-	while (readdir(dir))
-		n++;
-	end_ops(b, "readdir", n);
+	for (; (de = readdir(dir)); n++)
+		if (fstatat(b->dirfd, de->d_name, &st, 0))
+			die(de->d_name);
+	end_ops(b, "list", n);
 	closedir(dir);
 	if (n < b->files)
-		die("readdir: entries missing");
+		die("list: entries missing");
 }
 
 static void do_unlink(struct bench *b)
@@ -303,7 +307,7 @@ int main(int argc, char **argv)
 	do_stat(&b, "stat");
 	do_stat(&b, "restat");
 	do_rename(&b);
-	do_readdir(&b);
+	do_list(&b);
 	do_unlink(&b);
 	do_data(&b);
 	unlinkat(b.dirfd, "big", 0);
