@@ -145,7 +145,7 @@ static void one_round(struct storm *st)
 	unsigned int i;
 
 	stress_mount(&st->s);
-	for (i = 0; i < SHARED_DIRS; i++)
+	for (i = 0; i <= SHARED_DIRS; i++)
 		owfs_iput(storm_shared_dir(st->s.fs, i));
 	run_threads(st);
 	if (crashes) {

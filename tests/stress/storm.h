@@ -15,7 +15,8 @@
 #include "stress.h"
 
 #define WORKERS		4
-#define SHARED_DIRS	3	/* "s0" ..; never removed, never moved */
+#define SHARED_DIRS	3	/* "s0" ..; never removed, never moved; one more
+				   is full of names */
 
 /* ------------------------------------------------------------ own files */
 

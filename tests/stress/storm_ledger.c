@@ -44,21 +44,36 @@ static void write_names(struct owfs_inode *dir, uint64_t n)
 	stress_ok(owfs_unlink(dir, name, strlen(name)), "ledger: unlink");
 }
 
+/* Nobody else changes it: what was promised is everything. */
+static void must_be_durable(const struct owfs_inode *inode)
+{
+	owfs_gen_t changed = __atomic_load_n(&inode->i_gen, __ATOMIC_SEQ_CST);
+
+	if (owfs_commit_durable(inode->i_fs) < changed)
+		stress_die("inode %llu: fsync answered, but generation %llu is not durable",
+			   (unsigned long long)inode->i_ino,
+			   (unsigned long long)changed);
+}
+
 void ledger_write(struct ledger *l, struct owfs_fs *fs, bool sync)
 {
 	struct owfs_inode *dir = ledger_dir(l, fs);
 	struct owfs_inode *file = stress_file(dir, "file");
 	struct owfs_inode *other = stress_file(dir, "other");
 	uint64_t n = l->n + 1;
+	ssize_t ret;
 
 	__atomic_store_n(&l->n, n, __ATOMIC_SEQ_CST);
-	MUST(owfs_file_write(file, &n, sizeof(n), 0, false, false) ==
-	     sizeof(n));
+	ret = owfs_file_write(file, &n, sizeof(n), 0, false, false);
+	stress_ok(ret < 0 ? (int)ret : ret != sizeof(n), "ledger: write");
 	stress_ok(owfs_setxattr(other, XATTR, strlen(XATTR), &n, sizeof(n), 0),
 		  "ledger: setxattr");
 	write_names(dir, n);
 	if (sync) {
 		stress_ok(owfs_file_fsync(file, n % 2), "ledger: fsync");
+		must_be_durable(file);
+		must_be_durable(other);
+		must_be_durable(dir);
 		__atomic_store_n(&l->durable, n, __ATOMIC_SEQ_CST);
 	}
 	owfs_iput(file);
@@ -68,8 +83,11 @@ void ledger_write(struct ledger *l, struct owfs_fs *fs, bool sync)
 
 static int newest_name(void *ctx, const struct owfs_dirent *de)
 {
-	uint64_t *names = ctx, n = strtoull(de->name, NULL, 10);
+	uint64_t *names = ctx, n;
+	char name[24];
 
+	snprintf(name, sizeof(name), "%.*s", (int)de->namelen, de->name);
+	n = strtoull(name, NULL, 10);
 	if (n) {
 		names[names[0] != 0] = n;
 		if (names[1] > names[0]) {

@@ -37,15 +37,23 @@ void stress_die(const char *fmt, ...)
 	_exit(1);
 }
 
-void stress_ok(int ret, const char *what)
-{
-	if (ret)
-		stress_die("%s: %s", what, strerror(-ret));
-}
-
 void stress_tolerate(bool errors)
 {
 	__atomic_store_n(&self.tolerant, errors, __ATOMIC_RELAXED);
+}
+
+bool stress_tolerates(long ret)
+{
+	return (ret == -EIO || ret == -EROFS) &&
+	       __atomic_load_n(&self.tolerant, __ATOMIC_RELAXED);
+}
+
+void stress_ok(int ret, const char *what)
+{
+	if (ret && stress_tolerates(ret))
+		pthread_exit(NULL);
+	if (ret)
+		stress_die("%s: %s", what, strerror(-ret));
 }
 
 /* A filesystem that finds something wrong here has found a bug. */
@@ -55,7 +63,8 @@ static void said(void *ctx, enum owfs_msg_level level, const char *line)
 	if (level == OWFS_MSG_ERROR &&
 	    !__atomic_load_n(&self.tolerant, __ATOMIC_RELAXED))
 		stress_die("owfs says: %s", line);
-	if (level <= OWFS_MSG_WARN)
+	if (level <= OWFS_MSG_WARN &&
+	    !__atomic_load_n(&self.tolerant, __ATOMIC_RELAXED))
 		fprintf(stderr, "%s: %s\n", self.name, line);
 }
 
@@ -83,6 +92,7 @@ void stress_begin(struct stress *s, int argc, char **argv, const char *name,
 		  double seconds, uint64_t bytes)
 {
 	struct rig_env env;
+	unsigned int copies;
 
 	memset(s, 0, sizeof(*s));
 	s->name = name;
@@ -92,11 +102,13 @@ void stress_begin(struct stress *s, int argc, char **argv, const char *name,
 	s->began = now();
 	self.name = name;
 	self.seed = s->seed;
-	printf("%s: seconds=%.0f seed=%llu\n", name, s->seconds,
-	       (unsigned long long)s->seed);
-	fflush(stdout);
 	rig_env_init(&env, s->seed);
-	s->e = rig_mkfs(&env, bytes, BLOCK, 1);
+	s->discard = rng_below(&env.rng, 2);
+	copies = 1 + (unsigned int)rng_below(&env.rng, 2);
+	printf("%s: seconds=%.0f seed=%llu copies=%u discard=%u\n", name,
+	       s->seconds, (unsigned long long)s->seed, copies, s->discard);
+	fflush(stdout);
+	s->e = rig_mkfs(&env, bytes, BLOCK, copies);
 	MUST(s->e);
 }
 
@@ -118,6 +130,7 @@ void stress_mount(struct stress *s)
 		.bd = emubd_blkdev(s->e),
 		.msg = &sink,
 		.threaded = true,
+		.discard = s->discard,
 		.cache = 1 << 20,
 		.commit_secs = 1,
 		.cut_extents = 8,

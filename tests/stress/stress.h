@@ -24,11 +24,15 @@ struct stress {
 	uint64_t seed;
 	double seconds;		/* how long to go on */
 	double began;
+	bool discard;
 	struct emubd *e;
 	struct owfs_fs *fs;
 };
 
-/* PROGRAM [SECONDS [SEED]]; formats a device of @bytes. */
+/*
+ * PROGRAM [SECONDS [SEED]]; formats a device of @bytes.  The seed also says
+ * whether metadata is written twice and free blocks are discarded.
+ */
 void stress_begin(struct stress *s, int argc, char **argv, const char *name,
 		  double seconds, uint64_t bytes);
 void stress_end(struct stress *s);
@@ -41,10 +45,14 @@ _Noreturn void stress_die(const char *fmt, ...)
 		if (!(cond))						\
 			stress_die("%s:%d: %s", __FILE__, __LINE__, #cond); \
 	} while (0)
-/* @ret must be 0; @what names the operation. */
+/*
+ * @ret must be 0; @what names the operation.  If the device may fail and that
+ * is the answer, the calling thread ends here, with whatever it holds.
+ */
 void stress_ok(int ret, const char *what);
-/* Errors are no surprise from now on (a device that fails, say). */
+/* The device may fail from now on: such answers and messages are right. */
 void stress_tolerate(bool errors);
+bool stress_tolerates(long ret);
 
 void stress_mount(struct stress *s);
 void stress_unmount(struct stress *s);
