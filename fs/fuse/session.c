@@ -4,9 +4,8 @@
  *
  * Why a tunnel and not an own receive loop: the library's threads, requests,
  * replies and interrupts stay in use, so that every version from 3.10 on does
- * the same thing.  Why not answer inside the read hook: the library runs it
- * with cancellation enabled and does not count the thread as busy, so a slow
- * request there could be cancelled half way or starve the others.
+ * the same thing.  Why not answer inside the read hook: the library does not
+ * count the thread as busy there, so slow requests could starve the others.
  */
 #include "fuse/session.h"
 
@@ -291,10 +290,10 @@ static struct facts *facts_for(struct owfs_session *s, size_t len)
 	return f->seat ? f : NULL;
 }
 
-static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
+static ssize_t read_request(struct owfs_session *s, int fd, void *buf,
+			    size_t len)
 {
 	const struct timespec moment = { .tv_nsec = 10000000 };
-	struct owfs_session *s = userdata;
 	struct facts *f = facts_for(s, len);
 	struct in_header *h = buf;
 	ssize_t n;
@@ -307,6 +306,8 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
 	}
 	owfs_turn_take(&s->turn, f->seat);
 	n = receive(fd, buf, len, f);
+	if (n < 0 && errno != EINTR && errno != EAGAIN && errno != ENOENT)
+		owfs_turn_end(&s->turn);
 	if (n < (ssize_t)sizeof(*h))
 		return n;
 	owfs_turn_begin(&s->turn, f->seat, is_quick(h->opcode) ? -1 : fd);
@@ -318,6 +319,22 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
 	keep_facts(f, h, h + 1, n - sizeof(*h));
 	if (is_tunnelled(h->opcode))
 		return tunnel(buf, n, len);
+	return n;
+}
+
+/*
+ * The library cancels its threads where they receive.  Not in here: all of
+ * them see the connection end, and leave by themselves with their stacks and
+ * locks in order.
+ */
+static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
+{
+	ssize_t n;
+	int old;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+	n = read_request(userdata, fd, buf, len);
+	pthread_setcancelstate(old, NULL);
 	return n;
 }
 

@@ -52,7 +52,7 @@ void owfs_turn_take(struct owfs_turn *t, struct owfs_seat *seat)
 		return;
 	}
 	pthread_mutex_lock(&t->lock);
-	mine = !t->holder || t->holder == seat;
+	mine = t->ended || !t->holder || t->holder == seat;
 	if (mine) {
 		set_holder(t, seat);
 	} else {
@@ -81,6 +81,15 @@ void owfs_turn_pass(struct owfs_turn *t, struct owfs_seat *seat)
 			sem_post(&next->called);
 		}
 	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+void owfs_turn_end(struct owfs_turn *t)
+{
+	pthread_mutex_lock(&t->lock);
+	t->ended = true;
+	for (; t->parked; t->parked = t->parked->next)
+		sem_post(&t->parked->called);
 	pthread_mutex_unlock(&t->lock);
 }
 

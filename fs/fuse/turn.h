@@ -22,10 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/*
- * One for each thread.  It belongs to the turn, because libfuse ends its
- * threads by cancelling them, and a parked one may still be called then.
- */
+/* One for each thread.  It belongs to the turn and may outlive its thread. */
 struct owfs_seat {
 	sem_t called;
 	struct owfs_seat *next;		/* of the parked, under lock */
@@ -36,6 +33,7 @@ struct owfs_turn {
 	pthread_mutex_t lock;
 	struct owfs_seat *parked;	/* lock */
 	struct owfs_seat *all;		/* lock */
+	bool ended;			/* lock; nobody is parked any more */
 	struct owfs_seat *holder;	/* changed under lock; read atomically */
 	uint64_t begun, done;		/* atomic; requests of whoever has the turn */
 	sem_t activity;			/* wakes the watch */
@@ -50,10 +48,12 @@ void owfs_turn_close(struct owfs_turn *t);
 /* A seat for the calling thread; NULL without memory. */
 struct owfs_seat *owfs_turn_seat(struct owfs_turn *t);
 
-/* Return when @seat has the turn.  A cancellation point. */
+/* Return when @seat has the turn, or after owfs_turn_end(). */
 void owfs_turn_take(struct owfs_turn *t, struct owfs_seat *seat);
 /* A request was read; @fd (-1: do not ask) tells whether more are there. */
 void owfs_turn_begin(struct owfs_turn *t, struct owfs_seat *seat, int fd);
+/* There is nothing more to read: let everybody find that out. */
+void owfs_turn_end(struct owfs_turn *t);
 /* What follows may take long: let somebody else read. */
 void owfs_turn_pass(struct owfs_turn *t, struct owfs_seat *seat);
 
