@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "c_fault.h"
+
 #include "base/util.h"
 #include "check.h"
 #include "fault.h"
@@ -25,130 +27,9 @@
 #include "file/file.h"
 #include "file/namei.h"
 #include "mkfs.h"
-#include "rig.h"
 
 #define DEVICE		(16ull << 20)
 #define FILE_BYTES	(60 * 4096)
-
-/* ------------------------------------------------------------------- scenes */
-
-/* Steps besides the model's operations. */
-enum {
-	STEP_END = OP_KINDS,
-	STEP_READ,		/* the whole file */
-	STEP_LIST,		/* the directory */
-	STEP_XATTR,		/* its attributes */
-	STEP_HOLD,		/* keep it open ... */
-	STEP_RELEASE,		/* ... no more */
-	STEP_RECLAIM,
-	STEP_COMMIT,		/* one whole commit, step by step */
-	STEP_EVICT,
-};
-
-struct scene {
-	const char *name;
-	unsigned int copies;	/* of metadata; 0: 1 */
-	bool mount;		/* faults come before it is mounted */
-	bool tree;		/* reads nothing else: a second copy helps */
-	bool discard;
-	struct op steps[9];
-};
-
-#define OP(kind_, ...)	{ .kind = (enum op_kind)(kind_), __VA_ARGS__ }
-#define END		OP(STEP_END)
-#define SYNC		OP(OP_SYNC)
-#define ON(kind, p, ...)	OP(kind, .path = p, __VA_ARGS__)
-
-static const struct scene scenes[] = {
-	{ .name = "create", .steps = {
-		ON(OP_CREATE, "d1/new"), SYNC, END } },
-	{ .name = "mkdir", .steps = {
-		ON(OP_MKDIR, "d0/new"), ON(OP_CREATE, "d0/new/x"), SYNC, END } },
-	{ .name = "symlink", .steps = {
-		ON(OP_SYMLINK, "d0/new", .path2 = "some/where/else"), SYNC,
-		END } },
-	{ .name = "link", .steps = {
-		ON(OP_LINK, "n0", .path2 = "d1/new"), SYNC, END } },
-	{ .name = "unlink", .steps = {
-		ON(OP_UNLINK, "n1"), OP(STEP_RECLAIM), SYNC, END } },
-	{ .name = "unlink-open", .steps = {
-		ON(STEP_HOLD, "n1"), ON(OP_UNLINK, "n1"), SYNC,
-		OP(STEP_RELEASE), OP(STEP_RECLAIM), OP(STEP_RECLAIM), SYNC,
-		END } },
-	{ .name = "rmdir", .steps = {
-		ON(OP_RMDIR, "d0/d2"), SYNC, OP(STEP_RECLAIM), END } },
-	{ .name = "rename", .steps = {
-		ON(OP_RENAME, "n2", .path2 = "d1/moved"), SYNC, END } },
-	{ .name = "rename-over", .steps = {
-		ON(OP_RENAME, "n2", .path2 = "n1"), OP(STEP_RECLAIM), SYNC,
-		END } },
-	{ .name = "rename-dir", .steps = {
-		ON(OP_RENAME, "d0/d2", .path2 = "d1/moved"), SYNC, END } },
-	{ .name = "exchange", .steps = {
-		ON(OP_EXCHANGE, "n2", .path2 = "d0/d2"), SYNC, END } },
-	{ .name = "write", .steps = {
-		ON(OP_WRITE, "n0", .pos = 5000, .len = 30000, .seed = 7),
-		ON(OP_WRITE, "n0", .pos = 8192, .len = 4096, .seed = 8), SYNC,
-		END } },
-	{ .name = "write-many", .steps = {
-		ON(OP_WRITE, "n1", .pos = 0, .len = 100000, .seed = 7), SYNC,
-		END } },
-	{ .name = "append", .steps = {
-		ON(OP_APPEND, "n2", .len = 9000, .seed = 3),
-		ON(OP_FSYNC, "n2"), END } },
-	{ .name = "truncate", .steps = {
-		ON(OP_TRUNCATE, "n0", .pos = 10000), SYNC, END } },
-	{ .name = "truncate-many", .steps = {
-		ON(OP_TRUNCATE, "n1", .pos = 3000), OP(STEP_RECLAIM), SYNC,
-		OP(STEP_RECLAIM), END } },
-	{ .name = "truncate-up", .steps = {
-		ON(OP_TRUNCATE, "n0", .pos = 200000),
-		ON(OP_WRITE, "n0", .pos = 190000, .len = 100), SYNC, END } },
-	{ .name = "punch", .steps = {
-		ON(OP_PUNCH, "n0", .pos = 5000, .len = 20000), SYNC, END } },
-	{ .name = "doomed", .steps = {
-		ON(OP_PUNCH, "n1", .pos = 0, .len = 150000),
-		ON(OP_WRITE, "n1", .pos = 20000, .len = 30000), SYNC,
-		OP(STEP_RECLAIM), SYNC, END } },
-	{ .name = "zero", .steps = {
-		ON(OP_ZERO, "n0", .pos = 5000, .len = 20000), SYNC, END } },
-	{ .name = "prealloc", .steps = {
-		ON(OP_PREALLOC, "n1", .pos = 0, .len = 200000),
-		ON(OP_WRITE, "n1", .pos = 50000, .len = 20000), SYNC, END } },
-	{ .name = "setxattr", .steps = {
-		ON(OP_SETXATTR, "n0", .len = 40), SYNC,
-		ON(OP_SETXATTR, "n2", .len = 2900), SYNC, END } },
-	{ .name = "removexattr", .steps = {
-		ON(OP_REMOVEXATTR, "n2"), SYNC, END } },
-	{ .name = "chmod", .steps = {
-		ON(OP_CHMOD, "n0", .num = 0600), SYNC, END } },
-	{ .name = "read", .steps = {
-		ON(STEP_READ, "n0"), ON(STEP_READ, "n1"), ON(STEP_READ, "n2"),
-		END } },
-	{ .name = "list", .steps = {
-		ON(STEP_LIST, "d1"), ON(STEP_LIST, "d0"), ON(STEP_XATTR, "n2"),
-		OP(STEP_EVICT), ON(STEP_LIST, "d0"), END } },
-	{ .name = "commit", .steps = {
-		ON(OP_CREATE, "d1/new"), ON(OP_WRITE, "n0", .len = 5000),
-		OP(STEP_COMMIT), ON(OP_UNLINK, "n0"), OP(STEP_COMMIT),
-		OP(STEP_RECLAIM), OP(STEP_COMMIT), OP(STEP_COMMIT), END } },
-	{ .name = "reclaim", .steps = {
-		OP(STEP_RECLAIM), OP(STEP_RECLAIM), OP(STEP_COMMIT),
-		OP(STEP_RECLAIM), OP(STEP_RECLAIM), SYNC, END } },
-	{ .name = "mount", .mount = true, .steps = {
-		ON(OP_CREATE, "d1/new"), SYNC, END } },
-	{ .name = "unmount", .steps = {
-		ON(OP_CREATE, "d1/new"), ON(OP_WRITE, "d1/new", .len = 5000),
-		OP(OP_REMOUNT), ON(OP_UNLINK, "n0"), END } },
-	{ .name = "discard", .discard = true, .steps = {
-		ON(OP_UNLINK, "n0"), OP(STEP_RECLAIM), SYNC, OP(STEP_COMMIT),
-		ON(OP_CREATE, "x"), SYNC, ON(OP_CREATE, "y"), SYNC, END } },
-	{ .name = "two-copies", .copies = 2, .tree = true, .steps = {
-		ON(STEP_LIST, "d1"), ON(STEP_LIST, "d0"), ON(STEP_XATTR, "n2"),
-		OP(STEP_EVICT), ON(STEP_LIST, "d1"), END } },
-	{ .name = "two-copies-change", .copies = 2, .steps = {
-		ON(OP_CREATE, "d1/new"), ON(OP_UNLINK, "n1"), SYNC, END } },
-};
 
 /* -------------------------------------------------------------------- faults */
 
@@ -240,7 +121,7 @@ struct run {
 };
 
 /* What reads and lists answer when nothing fails, by scene and step. */
-static uint64_t right[ARRAY_SIZE(scenes)][9];
+static uint64_t right[FAULT_SCENES_MAX][FAULT_STEPS];
 
 static struct emubd *base[2];		/* by copies */
 static struct model *base_model;
@@ -377,7 +258,7 @@ static int hash_xattrs(struct owfs_inode *inode, uint64_t *hash)
 static int step_look(struct run *r, const struct op *op)
 {
 	uint64_t hash = 0;
-	uint64_t *want = &right[r->scene - scenes][op - r->scene->steps];
+	uint64_t *want = &right[r->scene - fault_scenes][op - r->scene->steps];
 	struct owfs_inode *inode;
 	int ret;
 
@@ -708,85 +589,18 @@ static void run_scene(const struct scene *sc)
 		run_kind(sc, (enum kind)kind);
 }
 
-/* -------------------------------------------------------------- the old tree */
-
-static void make(struct owfs_fs *fs, const struct op *op, bool modelled)
-{
-	int ret = rig_apply(fs, op);
-
-	if (!ret && modelled)
-		ret = model_apply(base_model, op);
-	if (ret) {
-		fprintf(stderr, "c_fault: cannot make the tree: %s: %d\n",
-			op->path, ret);
-		exit(99);
-	}
-}
-
-static void make_fragments(struct owfs_fs *fs, const char *path, bool modelled)
-{
-	struct op op = ON(OP_WRITE, "", .len = 4096, .seed = 5);
-	unsigned int i;
-
-	snprintf(op.path, sizeof(op.path), "%s", path);
-	for (i = 0; i < 25; i++) {
-		op.pos = 8192 * i;
-		make(fs, &op, modelled);
-	}
-}
-
-static void make_names(struct owfs_fs *fs, bool modelled)
-{
-	struct op op = ON(OP_CREATE, "");
-	unsigned int i;
-
-	for (i = 0; i < 40; i++) {
-		snprintf(op.path, sizeof(op.path), "d1/%0115u", i);
-		make(fs, &op, modelled);
-	}
-}
-
-/* Left behind by a crash, an unlinked file and a doomed range among it. */
-static void make_tree(struct owfs_fs *fs, bool modelled)
-{
-	static const struct op ops[] = {
-		ON(OP_MKDIR, "d0"), ON(OP_MKDIR, "d1"), ON(OP_MKDIR, "d0/d2"),
-		ON(OP_CREATE, "n0"), ON(OP_CREATE, "n1"), ON(OP_CREATE, "n2"),
-		ON(OP_CREATE, "gone"), ON(OP_CREATE, "cut"),
-		ON(OP_WRITE, "n0", .len = 100000, .seed = 1),
-		ON(OP_WRITE, "n2", .len = 700, .seed = 2),
-		ON(OP_SETXATTR, "n2", .len = 3000, .seed = 3),
-		ON(OP_SETXATTR, "n2", .len = 30, .num = 1, .seed = 4),
-		ON(OP_SYMLINK, "d0/link", .path2 = "../n0"),
-		ON(OP_LINK, "n2", .path2 = "d0/n2"),
-	};
-	static const struct op cut = ON(OP_TRUNCATE, "cut", .pos = 5000);
-	static const struct op gone = ON(OP_UNLINK, "gone");
-	static const struct op sync = SYNC;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(ops); i++)
-		make(fs, &ops[i], modelled);
-	make_names(fs, modelled);
-	make_fragments(fs, "n1", modelled);
-	make_fragments(fs, "cut", modelled);
-	make_fragments(fs, "gone", modelled);
-	make(fs, &sync, false);
-	make(fs, &cut, modelled);
-	make(fs, &gone, modelled);
-	make(fs, &sync, false);
-}
+/* -------------------------------------------------------------- the base */
 
 static void make_base(unsigned int copies)
 {
-	struct run r = { .scene = &scenes[0] };
+	struct run r = { .scene = &fault_scenes[0] };
 
 	rig_env_init(&r.env, copies);
 	r.e = rig_mkfs(&r.env, DEVICE, 4096, copies);
 	shim_init(&r.shim, r.e);
 	if (!r.e || mount(&r))
 		exit(99);
-	make_tree(r.fs, copies == 1);
+	fault_make_tree(r.fs, copies == 1 ? base_model : NULL);
 	owfs_mount_abandon(r.fs);
 	base[copies - 1] = r.e;
 }
@@ -862,9 +676,9 @@ static const struct scene *scene_named(const char *name)
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(scenes); i++)
-		if (!strcmp(scenes[i].name, name))
-			return &scenes[i];
+	for (i = 0; i < fault_nscenes; i++)
+		if (!strcmp(fault_scenes[i].name, name))
+			return &fault_scenes[i];
 	fprintf(stderr, "c_fault: no such scene: %s\n", name);
 	exit(99);
 }
@@ -894,8 +708,8 @@ int main(int argc, char **argv)
 			strtoull(argv[3], NULL, 0), !strcmp(argv[4], "ever"));
 	else if (argc > 1)
 		run_scene(scene_named(argv[1]));
-	for (i = 0; i < ARRAY_SIZE(scenes) && argc == 1; i++)
-		run_scene(&scenes[i]);
+	for (i = 0; i < fault_nscenes && argc == 1; i++)
+		run_scene(&fault_scenes[i]);
 	if (argc == 1)
 		run_programs();
 	printf("runs=%llu violations=%u\n", (unsigned long long)runs,

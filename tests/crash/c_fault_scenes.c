@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What c_fault.c plays; see c_fault.h. */
+#include <stdlib.h>
+
+#include "c_fault.h"
+
+#include "base/util.h"
+
+const struct scene fault_scenes[] = {
+	{ .name = "create", .steps = {
+		ON(OP_CREATE, "d1/new"), SYNC, END } },
+	{ .name = "mkdir", .steps = {
+		ON(OP_MKDIR, "d0/new"), ON(OP_CREATE, "d0/new/x"), SYNC, END } },
+	{ .name = "symlink", .steps = {
+		ON(OP_SYMLINK, "d0/new", .path2 = "some/where/else"), SYNC,
+		END } },
+	{ .name = "link", .steps = {
+		ON(OP_LINK, "n0", .path2 = "d1/new"), SYNC, END } },
+	{ .name = "unlink", .steps = {
+		ON(OP_UNLINK, "n1"), OP(STEP_RECLAIM), SYNC, END } },
+	{ .name = "unlink-open", .steps = {
+		ON(STEP_HOLD, "n1"), ON(OP_UNLINK, "n1"), SYNC,
+		OP(STEP_RELEASE), OP(STEP_RECLAIM), OP(STEP_RECLAIM), SYNC,
+		END } },
+	{ .name = "rmdir", .steps = {
+		ON(OP_RMDIR, "d0/d2"), SYNC, OP(STEP_RECLAIM), END } },
+	{ .name = "rename", .steps = {
+		ON(OP_RENAME, "n2", .path2 = "d1/moved"), SYNC, END } },
+	{ .name = "rename-over", .steps = {
+		ON(OP_RENAME, "n2", .path2 = "n1"), OP(STEP_RECLAIM), SYNC,
+		END } },
+	{ .name = "rename-dir", .steps = {
+		ON(OP_RENAME, "d0/d2", .path2 = "d1/moved"), SYNC, END } },
+	{ .name = "exchange", .steps = {
+		ON(OP_EXCHANGE, "n2", .path2 = "d0/d2"), SYNC, END } },
+	{ .name = "write", .steps = {
+		ON(OP_WRITE, "n0", .pos = 5000, .len = 30000, .seed = 7),
+		ON(OP_WRITE, "n0", .pos = 8192, .len = 4096, .seed = 8), SYNC,
+		END } },
+	{ .name = "write-many", .steps = {
+		ON(OP_WRITE, "n1", .pos = 0, .len = 100000, .seed = 7), SYNC,
+		END } },
+	{ .name = "append", .steps = {
+		ON(OP_APPEND, "n2", .len = 9000, .seed = 3),
+		ON(OP_FSYNC, "n2"), END } },
+	{ .name = "truncate", .steps = {
+		ON(OP_TRUNCATE, "n0", .pos = 10000), SYNC, END } },
+	{ .name = "truncate-many", .steps = {
+		ON(OP_TRUNCATE, "n1", .pos = 3000), OP(STEP_RECLAIM), SYNC,
+		OP(STEP_RECLAIM), END } },
+	{ .name = "truncate-up", .steps = {
+		ON(OP_TRUNCATE, "n0", .pos = 200000),
+		ON(OP_WRITE, "n0", .pos = 190000, .len = 100), SYNC, END } },
+	{ .name = "punch", .steps = {
+		ON(OP_PUNCH, "n0", .pos = 5000, .len = 20000), SYNC, END } },
+	{ .name = "doomed", .steps = {
+		ON(OP_PUNCH, "n1", .pos = 0, .len = 150000),
+		ON(OP_WRITE, "n1", .pos = 20000, .len = 30000), SYNC,
+		OP(STEP_RECLAIM), SYNC, END } },
+	{ .name = "zero", .steps = {
+		ON(OP_ZERO, "n0", .pos = 5000, .len = 20000), SYNC, END } },
+	{ .name = "prealloc", .steps = {
+		ON(OP_PREALLOC, "n1", .pos = 0, .len = 200000),
+		ON(OP_WRITE, "n1", .pos = 50000, .len = 20000), SYNC, END } },
+	{ .name = "setxattr", .steps = {
+		ON(OP_SETXATTR, "n0", .len = 40), SYNC,
+		ON(OP_SETXATTR, "n2", .len = 2900), SYNC, END } },
+	{ .name = "removexattr", .steps = {
+		ON(OP_REMOVEXATTR, "n2"), SYNC, END } },
+	{ .name = "chmod", .steps = {
+		ON(OP_CHMOD, "n0", .num = 0600), SYNC, END } },
+	{ .name = "read", .steps = {
+		ON(STEP_READ, "n0"), ON(STEP_READ, "n1"), ON(STEP_READ, "n2"),
+		END } },
+	{ .name = "list", .steps = {
+		ON(STEP_LIST, "d1"), ON(STEP_LIST, "d0"), ON(STEP_XATTR, "n2"),
+		OP(STEP_EVICT), ON(STEP_LIST, "d0"), END } },
+	{ .name = "commit", .steps = {
+		ON(OP_CREATE, "d1/new"), ON(OP_WRITE, "n0", .len = 5000),
+		OP(STEP_COMMIT), ON(OP_UNLINK, "n0"), OP(STEP_COMMIT),
+		OP(STEP_RECLAIM), OP(STEP_COMMIT), OP(STEP_COMMIT), END } },
+	{ .name = "reclaim", .steps = {
+		OP(STEP_RECLAIM), OP(STEP_RECLAIM), OP(STEP_COMMIT),
+		OP(STEP_RECLAIM), OP(STEP_RECLAIM), SYNC, END } },
+	{ .name = "mount", .mount = true, .steps = {
+		ON(OP_CREATE, "d1/new"), SYNC, END } },
+	{ .name = "unmount", .steps = {
+		ON(OP_CREATE, "d1/new"), ON(OP_WRITE, "d1/new", .len = 5000),
+		OP(OP_REMOUNT), ON(OP_UNLINK, "n0"), END } },
+	{ .name = "discard", .discard = true, .steps = {
+		ON(OP_UNLINK, "n0"), OP(STEP_RECLAIM), SYNC, OP(STEP_COMMIT),
+		ON(OP_CREATE, "x"), SYNC, ON(OP_CREATE, "y"), SYNC, END } },
+	{ .name = "two-copies", .copies = 2, .tree = true, .steps = {
+		ON(STEP_LIST, "d1"), ON(STEP_LIST, "d0"), ON(STEP_XATTR, "n2"),
+		OP(STEP_EVICT), ON(STEP_LIST, "d1"), END } },
+	{ .name = "two-copies-change", .copies = 2, .steps = {
+		ON(OP_CREATE, "d1/new"), ON(OP_UNLINK, "n1"), SYNC, END } },
+};
+
+const unsigned int fault_nscenes = ARRAY_SIZE(fault_scenes);
+static_assert(ARRAY_SIZE(fault_scenes) <= FAULT_SCENES_MAX, "room for answers");
+
+/* ----------------------------------------------------------------- the tree */
+
+static void make(struct owfs_fs *fs, const struct op *op, struct model *m)
+{
+	int ret = rig_apply(fs, op);
+
+	if (!ret && m)
+		ret = model_apply(m, op);
+	if (ret) {
+		fprintf(stderr, "c_fault: cannot make the tree: %s: %d\n",
+			op->path, ret);
+		exit(99);
+	}
+}
+
+static void make_fragments(struct owfs_fs *fs, const char *path, struct model *m)
+{
+	struct op op = ON(OP_WRITE, "", .len = 4096, .seed = 5);
+	unsigned int i;
+
+	snprintf(op.path, sizeof(op.path), "%s", path);
+	for (i = 0; i < 25; i++) {
+		op.pos = 8192 * i;
+		make(fs, &op, m);
+	}
+}
+
+static void make_names(struct owfs_fs *fs, struct model *m)
+{
+	struct op op = ON(OP_CREATE, "");
+	unsigned int i;
+
+	for (i = 0; i < 40; i++) {
+		snprintf(op.path, sizeof(op.path), "d1/%0115u", i);
+		make(fs, &op, m);
+	}
+}
+
+void fault_make_tree(struct owfs_fs *fs, struct model *m)
+{
+	static const struct op ops[] = {
+		ON(OP_MKDIR, "d0"), ON(OP_MKDIR, "d1"), ON(OP_MKDIR, "d0/d2"),
+		ON(OP_CREATE, "n0"), ON(OP_CREATE, "n1"), ON(OP_CREATE, "n2"),
+		ON(OP_CREATE, "gone"), ON(OP_CREATE, "cut"),
+		ON(OP_WRITE, "n0", .len = 100000, .seed = 1),
+		ON(OP_WRITE, "n2", .len = 700, .seed = 2),
+		ON(OP_SETXATTR, "n2", .len = 3000, .seed = 3),
+		ON(OP_SETXATTR, "n2", .len = 30, .num = 1, .seed = 4),
+		ON(OP_SYMLINK, "d0/link", .path2 = "../n0"),
+		ON(OP_LINK, "n2", .path2 = "d0/n2"),
+	};
+	static const struct op cut = ON(OP_TRUNCATE, "cut", .pos = 5000);
+	static const struct op gone = ON(OP_UNLINK, "gone");
+	static const struct op sync = SYNC;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ops); i++)
+		make(fs, &ops[i], m);
+	make_names(fs, m);
+	make_fragments(fs, "n1", m);
+	make_fragments(fs, "cut", m);
+	make_fragments(fs, "gone", m);
+	make(fs, &sync, NULL);
+	make(fs, &cut, m);
+	make(fs, &gone, m);
+	make(fs, &sync, NULL);
+}
