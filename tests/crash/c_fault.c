@@ -123,7 +123,7 @@ struct run {
 /* What reads and lists answer when nothing fails, by scene and step. */
 static uint64_t right[FAULT_SCENES_MAX][FAULT_STEPS];
 
-static struct emubd *base[2];		/* by copies */
+static struct emubd *base[3];		/* one copy of metadata, two, and full */
 static struct model *base_model;
 static char said[8192];
 static unsigned int violations;
@@ -191,19 +191,30 @@ static void new_state(struct run *r)
 	r->state[r->n++] = model_digest(r->m, NULL);
 }
 
-/* May an operation answer this, given what fails? */
-static bool is_honest(struct run *r, int ret)
+/* What takes space away, or keeps it, may find none. */
+static bool wants_space(const struct op *op)
 {
+	return op && op->kind < OP_KINDS && op->kind != OP_UNLINK &&
+	       op->kind != OP_TRUNCATE && op->kind != OP_PUNCH &&
+	       !op_is_promise(op);
+}
+
+/* May @op (NULL: something else) answer this, given what fails? */
+static bool is_honest(struct run *r, const struct op *op, int ret)
+{
+	if (ret == -ENOSPC && r->scene->full)
+		return wants_space(op);
 	if (r->kind == MALLOC)
 		return ret == -ENOMEM;
 	return r->kind != NONE && (ret == -EIO || ret == -EROFS);
 }
 
-static void judge_error(struct run *r, int ret, const char *what)
+static void judge_error(struct run *r, const struct op *op, int ret,
+			const char *what)
 {
-	if (!is_honest(r, ret))
+	if (!is_honest(r, op, ret))
 		violation(r, "%s: answered %d", what, ret);
-	r->errors++;
+	r->errors += ret != -ENOSPC;
 }
 
 static int mount(struct run *r)
@@ -326,7 +337,7 @@ static int step_remount(struct run *r)
 
 	r->fs = NULL;
 	if (ret) {	/* what there is now is judged in the end */
-		judge_error(r, ret, "unmount");
+		judge_error(r, NULL, ret, "unmount");
 		return 0;
 	}
 	r->promised = r->n - 1;
@@ -374,7 +385,7 @@ static void step_op(struct run *r, const struct op *op)
 	got = rig_apply(r->fs, op);
 	fault_malloc_pause();
 	if (got != want) {
-		judge_error(r, got, text);
+		judge_error(r, op, got, text);
 		adopt_if_done(r, op, &after);
 	} else if (!op_is_promise(op)) {
 		model_free(r->m);
@@ -402,7 +413,8 @@ static void run_steps(struct run *r)
 		ret = op->kind == OP_REMOUNT ? step_remount(r)
 					     : step_special(r, op);
 		if (ret)
-			judge_error(r, ret, op->path[0] ? op->path : "step");
+			judge_error(r, op, ret,
+				    op->path[0] ? op->path : "step");
 	}
 }
 
@@ -448,7 +460,7 @@ static void judge_live(struct run *r)
 		return;
 	if (!ret)
 		ret = plain_op(r, &write);
-	if (!ret)
+	if (!ret || ret == -ENOSPC)
 		ret = plain_op(r, &sync);
 	if (ret)
 		violation(r, "not usable afterwards: %d", ret);
@@ -542,14 +554,14 @@ static bool run(const struct scene *sc, enum kind kind, uint64_t nth,
 	said[0] = 0;
 	rig_env_init(&r.env, 1);
 	r.m = model_clone(base_model);
-	r.e = emubd_fork(base[sc->copies == 2]);
+	r.e = emubd_fork(base[sc->full ? 2 : sc->copies == 2]);
 	shim_init(&r.shim, r.e);
 	new_state(&r);
 	if (sc->mount)
 		arm(&r);
 	ret = mount(&r);
 	if (ret)
-		judge_error(&r, ret, "mount");
+		judge_error(&r, NULL, ret, "mount");
 	if (!sc->mount)
 		arm(&r);
 	if (!ret)
@@ -591,7 +603,7 @@ static void run_scene(const struct scene *sc)
 
 /* -------------------------------------------------------------- the base */
 
-static void make_base(unsigned int copies)
+static void make_base(unsigned int i, unsigned int copies)
 {
 	struct run r = { .scene = &fault_scenes[0] };
 
@@ -600,9 +612,11 @@ static void make_base(unsigned int copies)
 	shim_init(&r.shim, r.e);
 	if (!r.e || mount(&r))
 		exit(99);
-	fault_make_tree(r.fs, copies == 1 ? base_model : NULL);
+	fault_make_tree(r.fs, i == 0 ? base_model : NULL);
+	if (i == 2)
+		fault_fill(r.fs);
 	owfs_mount_abandon(r.fs);
-	base[copies - 1] = r.e;
+	base[i] = r.e;
 }
 
 /* ---------------------------------------------------------- mkfs and the check */
@@ -645,7 +659,7 @@ static bool run_program(const struct scene *sc, int (*fn)(struct run *),
 	ret = fn(&r);
 	hit = disarm(&r);
 	if (ret)
-		judge_error(&r, ret, sc->name);
+		judge_error(&r, NULL, ret, sc->name);
 	else if (hit && !from && kind != DISCARD)
 		violation(&r, "%s: failed, and said nothing", sc->name);
 	emubd_destroy(r.e);
@@ -701,8 +715,9 @@ int main(int argc, char **argv)
 	size_t i;
 
 	base_model = model_new();
-	make_base(1);
-	make_base(2);
+	make_base(0, 1);
+	make_base(1, 2);
+	make_base(2, 1);
 	if (argc > 4)
 		run_one(scene_named(argv[1]), argv[2],
 			strtoull(argv[3], NULL, 0), !strcmp(argv[4], "ever"));
@@ -716,6 +731,7 @@ int main(int argc, char **argv)
 	       violations);
 	emubd_destroy(base[0]);
 	emubd_destroy(base[1]);
+	emubd_destroy(base[2]);
 	model_free(base_model);
 	return violations != 0;
 }

@@ -28,6 +28,7 @@ struct scene {
 	bool mount;		/* faults come before it is mounted */
 	bool tree;		/* reads nothing else: a second copy helps */
 	bool discard;
+	bool full;		/* the device is: some may answer -ENOSPC */
 	struct op steps[FAULT_STEPS];
 };
 
@@ -45,5 +46,7 @@ extern const unsigned int fault_nscenes;
  * and a doomed range left over.  @m follows, or is NULL.  Exits if it fails.
  */
 void fault_make_tree(struct owfs_fs *fs, struct model *m);
+/* Take all room that there is, for the file "fill"; contents stay as they are. */
+void fault_fill(struct owfs_fs *fs);
 
 #endif

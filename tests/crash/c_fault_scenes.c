@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What c_fault.c plays; see c_fault.h. */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "c_fault.h"
@@ -90,6 +91,17 @@ const struct scene fault_scenes[] = {
 	{ .name = "discard", .discard = true, .steps = {
 		ON(OP_UNLINK, "n0"), OP(STEP_RECLAIM), SYNC, OP(STEP_COMMIT),
 		ON(OP_CREATE, "x"), SYNC, ON(OP_CREATE, "y"), SYNC, END } },
+	{ .name = "full-unlink", .full = true, .steps = {
+		ON(OP_UNLINK, "n1"), OP(STEP_RECLAIM), SYNC,
+		ON(OP_CREATE, "d1/new"), SYNC, END } },
+	{ .name = "full-cut", .full = true, .steps = {
+		ON(OP_PUNCH, "n0", .pos = 5000, .len = 20000),
+		ON(OP_TRUNCATE, "n1", .pos = 3000), OP(STEP_RECLAIM), SYNC,
+		END } },
+	{ .name = "full-write", .full = true, .steps = {
+		ON(OP_WRITE, "n0", .pos = 5000, .len = 30000, .seed = 7),
+		ON(OP_RENAME, "n2", .path2 = "d1/moved"),
+		ON(OP_SETXATTR, "n2", .len = 2000), SYNC, END } },
 	{ .name = "two-copies", .copies = 2, .tree = true, .steps = {
 		ON(STEP_LIST, "d1"), ON(STEP_LIST, "d0"), ON(STEP_XATTR, "n2"),
 		OP(STEP_EVICT), ON(STEP_LIST, "d1"), END } },
@@ -144,6 +156,7 @@ void fault_make_tree(struct owfs_fs *fs, struct model *m)
 		ON(OP_MKDIR, "d0"), ON(OP_MKDIR, "d1"), ON(OP_MKDIR, "d0/d2"),
 		ON(OP_CREATE, "n0"), ON(OP_CREATE, "n1"), ON(OP_CREATE, "n2"),
 		ON(OP_CREATE, "gone"), ON(OP_CREATE, "cut"),
+		ON(OP_CREATE, "fill"),
 		ON(OP_WRITE, "n0", .len = 100000, .seed = 1),
 		ON(OP_WRITE, "n2", .len = 700, .seed = 2),
 		ON(OP_SETXATTR, "n2", .len = 3000, .seed = 3),
@@ -166,4 +179,18 @@ void fault_make_tree(struct owfs_fs *fs, struct model *m)
 	make(fs, &cut, m);
 	make(fs, &gone, m);
 	make(fs, &sync, NULL);
+}
+
+void fault_fill(struct owfs_fs *fs)
+{
+	struct op op = ON(OP_PREALLOC_KEEP, "fill", .len = 8 << 20);
+	int ret;
+
+	for (; op.len >= 4096; op.len /= 2)
+		while (!(ret = rig_apply(fs, &op)))
+			op.pos += op.len;
+	if (ret == -ENOSPC && !owfs_syncfs(fs))
+		return;
+	fprintf(stderr, "c_fault: cannot fill the device: %d\n", ret);
+	exit(99);
 }
