@@ -295,7 +295,11 @@ static void test_a_failed_ioend_gives_everything_back(void **state)
 
 /* ------------------------------------------------------------- full devices */
 
+#ifdef OWFS_TSAN
+#define FULL_ROUNDS	1u
+#else
 #define FULL_ROUNDS	2u
+#endif
 
 static uint32_t rounds_seed;
 static char junk[65536];
