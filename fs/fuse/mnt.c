@@ -16,6 +16,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -257,6 +258,19 @@ void owfs_mnt_unmount(dev_t dev, bool detach)
 	while (!owfs_mounts_of_dev(dev, point)) {
 		if (!detach && !umount_one(point, false))
 			continue;
+		if (umount_one(point, true))
+			return;
+	}
+}
+
+void owfs_mnt_detach_dead(dev_t dev)
+{
+	char point[PATH_MAX];
+	struct statfs st;
+
+	while (!owfs_mounts_of_dev(dev, point)) {
+		if (!statfs(point, &st) || errno != ENOTCONN)
+			return;
 		if (umount_one(point, true))
 			return;
 	}

@@ -34,5 +34,11 @@ void owfs_mnt_close(struct owfs_mnt *m);
  * wait for the server: not to be called by whom the server waits for.
  */
 void owfs_mnt_unmount(dev_t dev, bool detach);
+/*
+ * The server has died and every copy of the descriptor is closed: detach its
+ * mounts.  One that answers is left alone: the old one was unmounted before,
+ * and the device has been mounted again.
+ */
+void owfs_mnt_detach_dead(dev_t dev);
 
 #endif

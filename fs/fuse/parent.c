@@ -196,7 +196,7 @@ static void clean_up(struct parent *p, int status)
 	else
 		snprintf(how, sizeof(how), "exit status %d",
 			 WEXITSTATUS(status));
-	owfs_mnt_unmount(p->mnt.dev, true);
+	owfs_mnt_detach_dead(p->mnt.dev);
 	owfs_msg(&p->msg, OWFS_MSG_ERROR,
 		 "%s: the server ended early (%s); %s is detached, what was synced is safe",
 		 p->o->device, how, p->o->mountpoint);

@@ -27,7 +27,7 @@ records()
 		i=$((i + 1))
 		printf 'record %07d\n' $i >> "$D/records-$1" || exit 0
 		sync "$D/records-$1" || exit 0
-		echo $i > "$T/log-$1"
+		echo $i >> "$T/log-$1"
 	done
 }
 
@@ -90,7 +90,7 @@ check_records()
 {
 	local last synced
 
-	synced=$(cat "$T/log-$1")
+	synced=$(tail -n 1 "$T/log-$1")
 	[ -n "$synced" ] || return 0
 	last=$(tail -n 1 "$D/records-$1")
 	if [ "$last" != "$(printf 'record %07d' "$synced")" ] &&
@@ -149,18 +149,23 @@ one_round()
 	t_umount
 }
 
+has_more_records()
+{
+	[ "$(wc -l < "$1")" -gt $(($2 + 1)) ]
+}
+
 # Without a parent all goes on; the worker dies after that.
 parent_round()
 {
-	local name=$1 parent i
+	local name=$1 parent n
 
 	t_mount
 	parent=$(t_parent)
 	start_load "$name"
 	kill -KILL "$parent"
 	sleep 0.3
-	i=$(cat "$T/log-$name")
-	t_wait_until eval "[ \"\$(cat $T/log-$name)\" -gt $((i + 1)) ]" ||
+	n=$(wc -l < "$T/log-$name")
+	t_wait_until has_more_records "$T/log-$name" "$n" ||
 		t_fail "$name: no service without a parent"
 	rm "$T/go"
 	wait

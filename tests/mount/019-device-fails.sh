@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# A device that stops taking writes: fsync says so, the filesystem turns
+# read-only, what was there can be read; with a device that works again the
+# next mount has all that was synced.  A parent that comes late to see its
+# worker's end leaves that next mount alone.
+. "${top_srcdir:?}/tests/lib/testlib.sh"
+t_require_fuse
+t_require_root
+
+# a sparse image on a filesystem that will be full
+mkdir "$T/small"
+mount -t tmpfs -o size=6m none "$T/small"
+DEV=$T/small/img
+"$MKFS" -q "$DEV" 64M
+t_mount -o commit=1
+seq 20000 > "$MNT/synced"
+sync "$MNT/synced"
+dd if=/dev/zero of="$T/small/filler" bs=4096 status=none 2>/dev/null &&
+	t_fail "the small filesystem has no end"
+
+write_until_error()
+{
+	local i
+
+	for i in $(seq 200); do
+		seq 100000 > "$MNT/lost-$i" || return
+		sync "$MNT/lost-$i" || return
+	done
+}
+! write_until_error 2> "$T/err" || t_fail "a full device takes 200 files"
+grep -qE "Input/output error|Read-only file system|No space left" "$T/err" ||
+	{ cat "$T/err"; t_fail "another error"; }
+is_readonly()
+{
+	! touch "$MNT/more" 2> "$T/err" && grep -q "Read-only file system" "$T/err"
+}
+t_wait_until is_readonly || t_fail "still writable: $(cat "$T/err")"
+t_same "what was synced can be read" "$(cksum < "$MNT/synced")" "$(seq 20000 | cksum)"
+t_ok "read-only after an error"
+
+parent=$(t_parent)
+kill -STOP "$parent"
+umount "$MNT"
+rm "$T/small/filler"
+mount -o remount,size=60m "$T/small"
+t_wait_until eval '! kill -0 $(t_worker) 2>/dev/null' || t_fail "the worker stays"
+t_mount
+kill -CONT "$parent"
+t_wait_until test ! -e "/proc/$parent/exe" || t_fail "the old parent stays"
+t_is_mounted "$MNT" || t_fail "the old parent took the new mount away"
+t_same "synced" "$(cksum < "$MNT/synced")" "$(seq 20000 | cksum)"
+echo again > "$MNT/again"
+t_remount
+t_same "writable" "$(cat "$MNT/again")" again
+t_umount
+t_fsck
+umount "$T/small"
+t_ok "the device works again"
