@@ -106,7 +106,10 @@ static int toy_free(void *ctx, const struct owfs_ptr *ptr, bool unborn)
 	return ret;
 }
 
-const struct owfs_btree_ops fixture_ops = { toy_alloc, toy_free };
+const struct owfs_btree_ops fixture_ops = {
+	.alloc_block = toy_alloc,
+	.free_block = toy_free,
+};
 
 /* --------------------------------------------------------------- fixture */
 

@@ -312,7 +312,10 @@ static int image_free(void *ctx, const struct owfs_ptr *ptr, bool unborn)
 	return unborn || used ? 0 : -EFSCORRUPTED;
 }
 
-static const struct owfs_btree_ops image_ops = { image_alloc, image_free };
+static const struct owfs_btree_ops image_ops = {
+	.alloc_block = image_alloc,
+	.free_block = image_free,
+};
 
 /* The way to some node, from the root down. */
 struct way {

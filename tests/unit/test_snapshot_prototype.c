@@ -115,7 +115,10 @@ static int proto_free(void *ctx, const struct owfs_ptr *ptr, bool unborn)
 	return 0;
 }
 
-static const struct owfs_btree_ops proto_ops = { proto_alloc, proto_free };
+static const struct owfs_btree_ops proto_ops = {
+	.alloc_block = proto_alloc,
+	.free_block = proto_free,
+};
 
 /* ------------------------------------------------------------- dead lists */
 
