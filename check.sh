@@ -17,6 +17,7 @@ top=$PWD
 out=$top/build-check
 limit=${OWFS_CHECK_SECONDS:-720}
 jobs=$(nproc)
+export TEST_TIMEOUT=${TEST_TIMEOUT:-$((limit / 2))}
 wrap=()
 passed=0 failed=0 skips=() failures=()
 
@@ -61,7 +62,7 @@ build()
 		echo "$*" > "$dir/options"
 	fi
 	if ! step "$dir/make.log" make -C "$dir" -j"$jobs"; then
-		grep -E 'error|Error|warning' "$dir/make.log" | head -n 20
+		grep -E 'error|Error|warning|no time' "$dir/make.log" | head -n 20
 		return 1
 	fi
 }
@@ -98,6 +99,8 @@ run()
 	if ! count "$name" "$dir"; then
 		fail "$name: no test was run"
 		tail -n 20 "$dir/$name.log"
+	elif [ $status -eq 124 ]; then
+		fail "$name: no time left, not all tests were run"
 	elif [ $status -ne 0 ] && [ $failed -eq $before ]; then
 		fail "$name: make ended with status $status"
 		tail -n 20 "$dir/$name.log"
