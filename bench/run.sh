@@ -80,7 +80,8 @@ finish()
 {
 	umount "$mnt"
 	flock -w 60 "$img" true
-	while pgrep -f -- "fuse2fs $img" >/dev/null; do
+	while pgrep -f -- "fuse2fs $img" >/dev/null ||
+	      losetup -j "$img" | grep -q .; do
 		sleep 0.05
 	done
 }

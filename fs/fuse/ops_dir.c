@@ -72,22 +72,6 @@ static int put_plus(struct listing *l, const struct owfs_dirent *de,
 	return 0;
 }
 
-/*
- * The kernel has this inode, and what it knows is true: nobody else writes.
- * Answering "no attributes" spares both sides the work of proving it.
- */
-static bool kernel_has(struct listing *l, owfs_ino_t ino)
-{
-	struct owfs_inode *inode = owfs_iget_cached(l->fs, ino);
-	bool has;
-
-	if (!inode)
-		return false;
-	has = __atomic_load_n(&inode->i_nlookup, __ATOMIC_RELAXED) > 0;
-	owfs_iput(inode);
-	return has;
-}
-
 static int add_plus(struct listing *l, const struct owfs_dirent *de,
 		    const char *name)
 {
@@ -97,8 +81,12 @@ static int add_plus(struct listing *l, const struct owfs_dirent *de,
 	struct owfs_inode *inode;
 	int ret;
 
-	/* dots are not looked up */
-	if (is_dots(de) || kernel_has(l, de->ino))
+	/*
+	 * Dots are not looked up.  Everything else is answered in full, also
+	 * what the kernel has: after any change its attributes are stale, and
+	 * a round trip for each costs more than this does.
+	 */
+	if (is_dots(de))
 		return put_plus(l, de, name, &e);
 	ret = owfs_iget(l->fs, de->ino, &inode);
 	if (ret == -ENOENT || ret == -ESTALE)	/* unlinked meanwhile */
