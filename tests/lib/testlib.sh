@@ -46,6 +46,10 @@ if [ -z "${TMPDIR-}" ] && [ -w /dev/shm ]; then
 fi
 T=$(mktemp -d "${TMPDIR:-/tmp}/owfs-$T_NAME.XXXXXX")
 MNT=$T/mnt
+# What is meant for a mount that is gone shall not fill the machine's memory.
+if [ "$(id -u)" -eq 0 ]; then
+	mount -t tmpfs -o size=2g,mode=700 owfs-test "$T" 2>/dev/null || true
+fi
 
 t_ok()
 {
@@ -201,7 +205,15 @@ t_umount()
 	else
 		fusermount3 -u "$MNT"
 	fi
-	t_wait_until t_no_server || t_fail "the server lives on after umount"
+	t_wait_until t_no_server || t_fail "the server lives on after umount$(t_copies)"
+}
+
+# A mount lives until its last copy is gone, in whatever namespace that is.
+t_copies()
+{
+	if grep -qsF " $MNT " /proc/[0-9]*/mountinfo; then
+		echo ": another mount namespace has a copy of the mount"
+	fi
 }
 
 t_remount()
@@ -275,13 +287,14 @@ t_listing()
 # --- The end --------------------------------------------------------------
 
 # The connection of a mount in fusectl: its abort file frees whoever hangs.
+# It is called by the kernel's number of the device.
 t_abort_fuse()
 {
-	local minor
+	local number
 
-	minor=$(awk -v m="$1" '$5 == m { split($3, d, ":"); print d[2] }' \
+	number=$(awk -v m="$1" '$5 == m { split($3, d, ":"); print d[1] * 1048576 + d[2] }' \
 		/proc/self/mountinfo | tail -n 1)
-	echo 1 2>/dev/null > "/sys/fs/fuse/connections/$minor/abort" || true
+	echo 1 2>/dev/null > "/sys/fs/fuse/connections/$number/abort" || true
 }
 
 t_clear_mounts()
@@ -321,6 +334,7 @@ t_cleanup()
 			esac
 		done
 	fi
+	! t_is_mounted "$T" || umount "$T" || umount -l "$T"
 	rm -rf --one-file-system "$T"
 	exit $status
 }

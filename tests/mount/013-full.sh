@@ -25,24 +25,26 @@ has_space_back()
 	[ "$(avail)" -ge $((empty * 98 / 100)) ]
 }
 
+D=$MNT/in	# not there when nothing is mounted
 t_image 64M
 t_mount
+mkdir "$D"
 empty=$(avail)
 [ "$empty" -gt $((48 * 1024)) ] || t_fail "64 MiB empty, $empty KiB available"
 
 for round in 1 2 3; do
-	fill dd if=/dev/urandom of="$MNT/big" bs=1M status=none
-	size=$(stat -c %s "$MNT/big")
+	fill dd if=/dev/urandom of="$D/big" bs=1M status=none
+	size=$(stat -c %s "$D/big")
 	[ "$size" -ge $((empty * 1024 * 9 / 10)) ] ||
 		t_fail "full at $size of $((empty * 1024)) bytes"
 	[ "$(avail)" -le $((empty / 20)) ] || t_fail "full, but $(avail) KiB available"
-	before=$(cksum < "$MNT/big")
+	before=$(cksum < "$D/big")
 	# what was answered is on the disk or will be
-	t_same "full, read again" "$(cksum < "$MNT/big")" "$before"
-	sync "$MNT/big"
-	[ "$round" -ne 2 ] || { t_remount; t_same "full, after a remount" "$(cksum < "$MNT/big")" "$before"; }
-	truncate -s $((size / 2)) "$MNT/big"
-	rm "$MNT/big"
+	t_same "full, read again" "$(cksum < "$D/big")" "$before"
+	sync "$D/big"
+	[ "$round" -ne 2 ] || { t_remount; t_same "full, after a remount" "$(cksum < "$D/big")" "$before"; }
+	truncate -s $((size / 2)) "$D/big"
+	rm "$D/big"
 	t_wait_until has_space_back || t_fail "round $round: $(avail) of $empty KiB are back"
 done
 t_ok "one large file, three times"
@@ -53,34 +55,34 @@ small()
 	local i
 
 	for i in $(seq 100000); do
-		echo "file $i" > "$MNT/d/$i" || return 1
+		echo "file $i" > "$D/d/$i" || return 1
 	done
 }
-mkdir "$MNT/d"
+mkdir "$D/d"
 fill small
-n=$(find "$MNT/d" -type f | wc -l)
+n=$(find "$D/d" -type f | wc -l)
 [ "$n" -gt 2000 ] || t_fail "only $n files fit"
-fill dd if=/dev/zero of="$MNT/rest" bs=4k status=none
+fill dd if=/dev/zero of="$D/rest" bs=4k status=none
 # overwriting in place must not need more than it frees for ever
-last=$(find "$MNT/d" -type f -size +0 -printf '%f\n' | sort -n | tail -n 1)
-t_same "the last small file" "$(cat "$MNT/d/$last")" "file $last"
-fallocate -p -o 0 -l 1048576 "$MNT/rest" || t_fail "punch on a full filesystem"
-rm "$MNT/rest"
-rm -r "$MNT/d"
+last=$(find "$D/d" -type f -size +0 -printf '%f\n' | sort -n | tail -n 1)
+t_same "the last small file" "$(cat "$D/d/$last")" "file $last"
+fallocate -p -o 0 -l 1048576 "$D/rest" || t_fail "punch on a full filesystem"
+rm "$D/rest"
+rm -r "$D/d"
 t_wait_until has_space_back || t_fail "$(avail) of $empty KiB are back"
 t_ok "$n small files"
 
 # several writers at once
 writers=()
 for w in 1 2 3; do
-	dd if=/dev/zero of="$MNT/w$w" bs=64k status=none 2> "$T/err$w" &
+	dd if=/dev/zero of="$D/w$w" bs=64k status=none 2> "$T/err$w" &
 	writers+=($!)
 done
 for w in 1 2 3; do
 	! wait "${writers[w - 1]}" || t_fail "writer $w: the image has no end"
 	grep -q "No space left on device" "$T/err$w" || t_fail "writer $w: $(cat "$T/err$w")"
 done
-rm "$MNT"/w?
+rm "$D"/w?
 t_wait_until has_space_back || t_fail "$(avail) of $empty KiB are back"
 t_umount
 t_fsck
