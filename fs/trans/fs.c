@@ -182,12 +182,13 @@ static int read_super(struct owfs_fs *fs)
 
 	if (ret == -ENODEV)
 		owfs_msg(fs->fs_msg, OWFS_MSG_ERROR, "no owfs filesystem here");
+	/* a device that lost its end lost slots, too: say what is the matter */
+	if (!ret)
+		ret = check_size(fs);
 	if (!ret)
 		ret = judge_slots(fs);
 	if (!ret)
 		ret = check_ro_features(fs);
-	if (!ret)
-		ret = check_size(fs);
 	if (!ret && fs->fs_param.fallback)
 		ret = fall_back(fs);
 	return ret;
