@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/util.h"
 #include "dump.h"
+#include "io/window.h"
 
 #define PROGRAM "owfs-dump"
 #define CACHE_BYTES	(8u << 20)
@@ -19,6 +20,7 @@
 struct options {
 	const char *path, *what, *arg;
 	bool json, before, version, help;
+	struct owfs_window window;
 };
 
 static int complain(const char *fmt, ...)
@@ -39,7 +41,8 @@ static int complain(const char *fmt, ...)
 static void usage(FILE *out)
 {
 	fprintf(out,
-"usage: " PROGRAM " [--json] [--before] DEVICE [WHAT [ARGUMENT]]\n"
+"usage: " PROGRAM " [--json] [--before] [-o offset=BYTES,sizelimit=BYTES]\n"
+"                 DEVICE [WHAT [ARGUMENT]]\n"
 "\n"
 "  superblock    the newest superblock and the state of the slots (default)\n"
 "  slots         all four superblocks\n"
@@ -52,6 +55,7 @@ static void usage(FILE *out)
 "\n"
 "  --json        JSON instead of text\n"
 "  --before      the commit before the last\n"
+"  -o ...        the filesystem is only this part of DEVICE\n"
 "  -V, -h        version, this help\n");
 }
 
@@ -70,6 +74,16 @@ static int parse_words(struct options *o, int n, char **words)
 	return 0;
 }
 
+static int set_window(struct options *o, const char *arg)
+{
+	char bad[64];
+
+	if (owfs_window_parse(&o->window, arg, bad, sizeof(bad)))
+		return complain("-o takes offset=BYTES and sizelimit=BYTES, not \"%s\"",
+				bad);
+	return 0;
+}
+
 static int parse(struct options *o, int argc, char **argv)
 {
 	static const struct option longopts[] = {
@@ -82,13 +96,17 @@ static int parse(struct options *o, int argc, char **argv)
 	int opt;
 
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "jbVh", longopts, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "jbo:Vh", longopts, NULL)) != -1) {
 		switch (opt) {
 		case 'j':
 			o->json = true;
 			break;
 		case 'b':
 			o->before = true;
+			break;
+		case 'o':
+			if (set_window(o, optarg))
+				return 1;
 			break;
 		case 'V':
 			o->version = true;
@@ -242,6 +260,7 @@ static int run(const struct options *o)
 		.max_level = OWFS_MSG_WARN };
 	const struct view *view = find_view(o->what);
 	struct dump d = { .msg = &msg };
+	char why[OWFS_WINDOW_WHY];
 	int ret;
 
 	if (!view)
@@ -250,9 +269,10 @@ static int run(const struct options *o)
 	if (!view->arg != !o->arg)
 		return complain(view->arg ? "%s needs %s" : "%s takes nothing%.0s",
 				o->what, view->arg ? view->arg : "");
-	ret = owfs_blkdev_open(o->path, OWFS_BLKDEV_RDONLY, &d.bd);
+	ret = owfs_window_open(o->path, OWFS_BLKDEV_RDONLY, &o->window, &d.bd,
+			       why);
 	if (ret)
-		return complain("cannot open %s: %s", o->path, strerror(-ret));
+		return complain("cannot open %s: %s", o->path, why);
 	ret = open_commit(&d, o);
 	if (!ret)
 		ret = show(&d, view, o);

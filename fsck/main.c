@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "check.h"
 #include "io/devlock.h"
+#include "io/window.h"
 #include "progress.h"
 #include "trans/super.h"
 
@@ -34,6 +35,7 @@ struct options {
 	char mode;			/* 0, or one of n, p, y */
 	bool force, verbose, version, help;
 	int progress_fd;		/* -1: not asked for */
+	struct owfs_window window;
 };
 
 struct run {
@@ -62,7 +64,8 @@ static int complain(int status, const char *fmt, ...)
 static void usage(FILE *out)
 {
 	fprintf(out,
-"usage: " PROGRAM " [-n | -p | -y] [-f] [-v] [-C fd] DEVICE\n"
+"usage: " PROGRAM " [-n | -p | -y] [-f] [-v] [-C fd]\n"
+"                 [-o offset=BYTES,sizelimit=BYTES] DEVICE\n"
 "\n"
 "  -n      change nothing; works on a filesystem in use\n"
 "  -p, -a  no questions (this version repairs nothing)\n"
@@ -70,6 +73,7 @@ static void usage(FILE *out)
 "  -f      check although it is clean, the commit before the last, too\n"
 "  -v      say more\n"
 "  -C fd   progress to this descriptor; 0: a bar\n"
+"  -o ...  the filesystem is only this part of DEVICE\n"
 "  -V, -h  version, this help\n");
 }
 
@@ -97,6 +101,17 @@ static int set_fd(struct options *o, const char *arg)
 	return 0;
 }
 
+static int set_window(struct options *o, const char *arg)
+{
+	char bad[64];
+
+	if (owfs_window_parse(&o->window, arg, bad, sizeof(bad)))
+		return complain(EXIT_USAGE,
+				"-o takes offset=BYTES and sizelimit=BYTES, not \"%s\"",
+				bad);
+	return 0;
+}
+
 static int set_option(struct options *o, int opt, const char *arg)
 {
 	switch (opt) {
@@ -114,6 +129,8 @@ static int set_option(struct options *o, int opt, const char *arg)
 		return 0;
 	case 'C':
 		return set_fd(o, arg);
+	case 'o':
+		return set_window(o, arg);
 	case 'V':
 		o->version = true;
 		return 0;
@@ -134,7 +151,7 @@ static int parse(struct options *o, int argc, char **argv)
 	int opt, ret;
 
 	opterr = 0;
-	while ((opt = getopt(argc, argv, ":napyfvC:Vh")) != -1) {
+	while ((opt = getopt(argc, argv, ":napyfvC:o:Vh")) != -1) {
 		ret = set_option(o, opt, optarg);
 		if (ret || o->version || o->help)
 			return ret;
@@ -339,12 +356,13 @@ static int run_locked(const struct options *o)
 			.shown = -1,
 		},
 	};
-	int status, ret = owfs_blkdev_open(o->path, OWFS_BLKDEV_RDONLY,
-					   &run.bd);
+	char why[OWFS_WINDOW_WHY];
+	int status, ret = owfs_window_open(o->path, OWFS_BLKDEV_RDONLY,
+					   &o->window, &run.bd, why);
 
 	if (ret)
 		return complain(EXIT_OPERATION, "cannot open %s: %s", o->path,
-				strerror(-ret));
+				why);
 	status = check_device(&run);
 	owfs_blkdev_close(run.bd);
 	if (fflush(stdout))

@@ -13,9 +13,9 @@
 #include <uuid.h>
 
 #include "base/err.h"
+#include "base/size.h"
 #include "mkfs.h"
 #include "signature.h"
-#include "size.h"
 #include "target.h"
 
 #define PROGRAM "mkfs.owfs"
@@ -24,6 +24,7 @@ struct options {
 	const char *path;
 	uint64_t size;			/* 0: all there is */
 	bool force, dry_run, quiet, verbose;
+	struct owfs_window window;
 	struct owfs_mkfs_param mkfs;
 	char why[512];			/* what the library said first */
 };
@@ -58,7 +59,7 @@ static void usage(FILE *out)
 {
 	fprintf(out,
 "usage: " PROGRAM " [-f] [-L label] [-U uuid] [-b blocksize] [-m single|dup]\n"
-"                 [-n] [-q] [-v] DEVICE [SIZE]\n"
+"                 [-n] [-q] [-v] [-o offset=BYTES,sizelimit=BYTES] DEVICE [SIZE]\n"
 "\n"
 "  DEVICE         block device or image file\n"
 "  SIZE           bytes, or with K, M, G, T; an image file is created or extended\n"
@@ -67,6 +68,8 @@ static void usage(FILE *out)
 "  -U uuid        instead of a random one\n"
 "  -b blocksize   4096 (default) to 65536, a power of two\n"
 "  -m single|dup  write metadata once (default) or twice\n"
+"  -o offset=BYTES,sizelimit=BYTES\n"
+"                 use only this part of DEVICE\n"
 "  -n             say what would be made, write nothing\n"
 "  -q             say nothing but errors\n"
 "  -v             say more\n"
@@ -129,6 +132,16 @@ static int set_size(struct options *o, const char *arg)
 	return 0;
 }
 
+static int set_window(struct options *o, const char *arg)
+{
+	char bad[64];
+
+	if (owfs_window_parse(&o->window, arg, bad, sizeof(bad)))
+		return complain("-o takes offset=BYTES and sizelimit=BYTES, not \"%s\"",
+				bad);
+	return 0;
+}
+
 static int set_option(struct options *o, int opt, const char *arg)
 {
 	switch (opt) {
@@ -152,6 +165,8 @@ static int set_option(struct options *o, int opt, const char *arg)
 		return set_blocksize(o, arg);
 	case 'm':
 		return set_copies(o, arg);
+	case 'o':
+		return set_window(o, arg);
 	case ':':
 		return complain("-%c needs a value; " PROGRAM " -h lists the options",
 				optopt);
@@ -167,7 +182,7 @@ static int parse(struct options *o, int argc, char **argv, bool *done)
 	int opt, ret;
 
 	opterr = 0;
-	while ((opt = getopt(argc, argv, ":fL:U:b:m:nqvVh")) != -1) {
+	while ((opt = getopt(argc, argv, ":fL:U:b:m:no:qvVh")) != -1) {
 		*done = opt == 'V' || opt == 'h';
 		if (opt == 'V')
 			printf(PROGRAM " %s\n", PACKAGE_VERSION);
@@ -258,7 +273,7 @@ static int plan(const struct owfs_target *t, struct options *o,
 static int check_contents(struct owfs_target *t, const struct options *o)
 {
 	char what[512];
-	int ret = owfs_signature_find(t->bd, owfs_blkdev_fd(t->bd), what,
+	int ret = owfs_signature_find(t->bd, t->window.offset, what,
 				      sizeof(what));
 
 	if (ret < 0)
@@ -279,7 +294,7 @@ static int make(struct owfs_target *t, const struct options *o)
 	if (ret)
 		return complain("%s", t->err);
 	if (o->force && t->exists) {
-		ret = owfs_signature_wipe(t->bd, owfs_blkdev_fd(t->bd));
+		ret = owfs_signature_wipe(t->bd, t->window.offset);
 		if (ret)
 			return complain("cannot wipe %s: %s", t->path,
 					strerror(-ret));
@@ -296,7 +311,7 @@ static int run_on(struct owfs_target *t, struct options *o,
 {
 	if (plan(t, o, sb))
 		return 1;
-	if (t->exists) {
+	if (owfs_target_shows(t)) {
 		if (owfs_target_open(t, o->dry_run))
 			return complain("%s", t->err);
 		if (check_contents(t, o))
@@ -311,7 +326,7 @@ static int run(struct options *o)
 	struct owfs_super sb;
 	int status;
 
-	if (owfs_target_look(&t, o->path, o->size))
+	if (owfs_target_look(&t, o->path, o->size, &o->window))
 		status = complain("%s", t.err);
 	else
 		status = run_on(&t, o, &sb);

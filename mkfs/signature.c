@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/format.h"
 #include "base/util.h"
+#include "io/window.h"
 #include "signature.h"
 #include "trans/super.h"
 
@@ -15,15 +16,19 @@
 #define WIPE_ROUNDS	256
 
 /* Everything libblkid can find; @wipe: also what has a wrong checksum. */
-static blkid_probe probe_open(int fd, bool wipe)
+static blkid_probe probe_open(struct owfs_blkdev *bd, uint64_t offset,
+			      bool wipe)
 {
+	struct owfs_blkdev *under = owfs_window_under(bd);
 	int flags = BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE | BLKID_SUBLKS_LABEL |
 		    BLKID_SUBLKS_MAGIC | (wipe ? BLKID_SUBLKS_BADCSUM : 0);
 	blkid_probe pr = blkid_new_probe();
 
 	if (!pr)
 		return NULL;
-	if (blkid_probe_set_device(pr, fd, 0, 0) ||
+	if (blkid_probe_set_device(pr, owfs_blkdev_fd(under),
+				   (blkid_loff_t)offset,
+				   under == bd ? 0 : (blkid_loff_t)bd->size) ||
 	    blkid_probe_enable_superblocks(pr, 1) ||
 	    blkid_probe_set_superblocks_flags(pr, flags) ||
 	    blkid_probe_enable_partitions(pr, 1) ||
@@ -100,7 +105,7 @@ static bool is_owfs(struct owfs_blkdev *bd)
 	       ret == -EPROTONOSUPPORT;
 }
 
-int owfs_signature_find(struct owfs_blkdev *bd, int fd, char *what,
+int owfs_signature_find(struct owfs_blkdev *bd, uint64_t offset, char *what,
 			size_t size)
 {
 	blkid_probe pr;
@@ -111,7 +116,7 @@ int owfs_signature_find(struct owfs_blkdev *bd, int fd, char *what,
 		return 0;
 	if (is_owfs(bd))
 		append(what, size, "an owfs filesystem");
-	pr = probe_open(fd, false);
+	pr = probe_open(bd, offset, false);
 	if (!pr)
 		return -ENOMEM;
 	while ((ret = blkid_do_probe(pr)) == 0)
@@ -122,9 +127,9 @@ int owfs_signature_find(struct owfs_blkdev *bd, int fd, char *what,
 	return what[0] != '\0';
 }
 
-static int wipe_found(int fd)
+static int wipe_found(struct owfs_blkdev *bd, uint64_t offset)
 {
-	blkid_probe pr = probe_open(fd, true);
+	blkid_probe pr = probe_open(bd, offset, true);
 	int i, ret = -EIO;
 
 	if (!pr)
@@ -160,9 +165,9 @@ static int zero(struct owfs_blkdev *bd, loff_t pos, uint64_t len)
 	return ret;
 }
 
-int owfs_signature_wipe(struct owfs_blkdev *bd, int fd)
+int owfs_signature_wipe(struct owfs_blkdev *bd, uint64_t offset)
 {
-	int ret = wipe_found(fd);
+	int ret = wipe_found(bd, offset);
 
 	if (!ret)
 		ret = zero(bd, 0, OWFS_FRONT_BYTES);

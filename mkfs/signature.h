@@ -10,14 +10,14 @@
 
 /*
  * 1 and a description in @what ("an ext4 filesystem labelled home"), 0 if
- * nothing was recognised, or -errno.  @bd is the device open as @fd.
+ * nothing was recognised, or -errno.  @bd begins at @offset of its file.
  */
-int owfs_signature_find(struct owfs_blkdev *bd, int fd, char *what,
+int owfs_signature_find(struct owfs_blkdev *bd, uint64_t offset, char *what,
 			size_t size);
 /*
  * Erase every signature that libblkid finds, then everything in the boot area
  * and in the last blocks, where others keep second copies.
  */
-int owfs_signature_wipe(struct owfs_blkdev *bd, int fd);
+int owfs_signature_wipe(struct owfs_blkdev *bd, uint64_t offset);
 
 #endif

@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/size.h"
 #include "io/loopdev.h"
 #include "io/mounts.h"
-#include "size.h"
 #include "target.h"
 
 static int fail(struct owfs_target *t, int err, const char *fmt, ...)
@@ -38,6 +38,27 @@ static bool is_device_name(const char *path)
 	return !strncmp(path, "/dev/", 5) && strncmp(path, "/dev/shm/", 9);
 }
 
+/* @has bytes are there, or may be: what of it shall the filesystem take? */
+static int set_size(struct owfs_target *t, uint64_t size, uint64_t has)
+{
+	struct owfs_window *w = &t->window;
+	uint64_t shown = owfs_window_size(w, has);
+
+	if (size > shown)
+		return fail(t, -ENOSPC,
+			    "%s has %llu bytes there, fewer than the %llu asked for",
+			    t->path, (unsigned long long)shown,
+			    (unsigned long long)size);
+	if (!size && !shown)
+		return fail(t, -EINVAL, w->offset ?
+			    "%s ends before the offset; give a SIZE" :
+			    "%s is empty; give a SIZE", t->path);
+	t->size = size ? size : shown;
+	if (!owfs_window_is_all(w))
+		w->limit = t->size;
+	return 0;
+}
+
 static int look_missing(struct owfs_target *t, uint64_t size)
 {
 	if (errno != ENOENT)
@@ -48,8 +69,7 @@ static int look_missing(struct owfs_target *t, uint64_t size)
 		return fail(t, -ENOENT,
 			    "%s does not exist; give a SIZE to create an image file",
 			    t->path);
-	t->size = size;
-	return 0;
+	return set_size(t, size, INT64_MAX);
 }
 
 static int block_size(struct owfs_target *t)
@@ -78,16 +98,10 @@ static int look_size(struct owfs_target *t, uint64_t size)
 		ret = block_size(t);
 		if (ret)
 			return ret;
-		if (size > t->old_size)
-			return fail(t, -ENOSPC,
-				    "%s has %llu bytes, fewer than the %llu asked for",
-				    t->path, (unsigned long long)t->old_size,
-				    (unsigned long long)size);
 	}
-	if (!size && !t->old_size)
-		return fail(t, -EINVAL, "%s is empty; give a SIZE", t->path);
-	t->size = size ? size : t->old_size;
-	return 0;
+	/* a file grows to what it is asked for */
+	return set_size(t, size,
+			size && !t->is_block ? INT64_MAX : t->old_size);
 }
 
 static int loop_found(void *ctx, dev_t rdev)
@@ -142,13 +156,15 @@ static int check_users(struct owfs_target *t, const struct stat *st)
 	return 0;
 }
 
-int owfs_target_look(struct owfs_target *t, const char *path, uint64_t size)
+int owfs_target_look(struct owfs_target *t, const char *path, uint64_t size,
+		     const struct owfs_window *window)
 {
 	struct stat st;
 	int ret;
 
 	memset(t, 0, sizeof(*t));
 	t->path = path;
+	t->window = *window;
 	if (stat(path, &st))
 		return look_missing(t, size);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
@@ -165,19 +181,20 @@ int owfs_target_look(struct owfs_target *t, const char *path, uint64_t size)
 int owfs_target_open(struct owfs_target *t, bool readonly)
 {
 	unsigned int flags = readonly ? OWFS_BLKDEV_RDONLY : 0;
+	char why[OWFS_WINDOW_WHY];
 	int ret;
 
 	/* on a file this would wait for our own lock */
 	if (!readonly && t->is_block)
 		flags |= OWFS_BLKDEV_EXCL;
-	ret = owfs_blkdev_open(t->path, flags, &t->bd);
+	ret = owfs_window_open(t->path, flags, &t->window, &t->bd, why);
 
 	if (ret == -EBUSY)
 		return fail(t, ret, "%s is in use by another program",
 			    t->path);
 	if (ret)
 		return fail(t, ret, "cannot open %s%s: %s", t->path,
-			    readonly ? "" : " for writing", strerror(-ret));
+			    readonly ? "" : " for writing", why);
 	if (t->bd->readonly && !readonly)
 		return fail(t, -EROFS, "%s is read-only", t->path);
 	return 0;
@@ -198,14 +215,19 @@ static int create(struct owfs_target *t)
 				sizeof(holder));
 	if (ret)
 		return fail(t, ret, "%s is in use by %s", t->path, holder);
-	return owfs_target_open(t, false);
+	return 0;
+}
+
+static uint64_t end_of(const struct owfs_target *t)
+{
+	return t->window.offset + t->size;
 }
 
 static int extend(struct owfs_target *t)
 {
 	int err;
 
-	if (!ftruncate(owfs_blkdev_fd(t->bd), (off_t)t->size)) {
+	if (!truncate(t->path, (off_t)end_of(t))) {
 		t->extended = true;
 		return 0;
 	}
@@ -213,16 +235,21 @@ static int extend(struct owfs_target *t)
 	if (err == EFBIG || err == EINVAL)
 		return fail(t, -EFBIG,
 			    "the file system that holds %s does not take a file of %s",
-			    t->path, owfs_size_text(t->size).s);
+			    t->path, owfs_size_text(end_of(t)).s);
 	return fail(t, -err, "cannot extend %s to %s: %s", t->path,
-		    owfs_size_text(t->size).s, strerror(err));
+		    owfs_size_text(end_of(t)).s, strerror(err));
+}
+
+bool owfs_target_shows(const struct owfs_target *t)
+{
+	return t->exists && owfs_window_size(&t->window, t->old_size);
 }
 
 int owfs_target_grow(struct owfs_target *t)
 {
 	int ret = 0;
 
-	if (t->is_block || (t->exists && t->old_size >= t->size))
+	if (t->is_block || (t->exists && t->old_size >= end_of(t)))
 		return 0;
 	if (!t->exists)
 		ret = create(t);
@@ -238,8 +265,8 @@ int owfs_target_grow(struct owfs_target *t)
 
 void owfs_target_close(struct owfs_target *t, bool keep)
 {
-	if (!keep && t->extended && !t->created && t->bd &&
-	    ftruncate(owfs_blkdev_fd(t->bd), (off_t)t->old_size))
+	if (!keep && t->extended && !t->created &&
+	    truncate(t->path, (off_t)t->old_size))
 		fprintf(stderr, "%s: left longer than it was: %s\n", t->path,
 			strerror(errno));
 	owfs_blkdev_close(t->bd);

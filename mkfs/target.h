@@ -6,12 +6,13 @@
 #ifndef OWFS_MKFS_TARGET_H
 #define OWFS_MKFS_TARGET_H
 
-#include "io/blkdev.h"
 #include "io/devlock.h"
+#include "io/window.h"
 
 struct owfs_target {
 	const char *path;
-	uint64_t size;			/* bytes it has, or will have */
+	struct owfs_window window;	/* the part that is ours */
+	uint64_t size;			/* bytes that has, or will have */
 	uint64_t old_size;		/* of the file before we came */
 	bool exists, is_block;
 	bool created, extended;		/* by us */
@@ -22,10 +23,14 @@ struct owfs_target {
 
 /*
  * Look without touching: what is there, is it in use (if not, it is locked
- * until closed), does @size (0: all of it) fit.  0, or -errno and a line in
- * t->err; to be closed either way.
+ * until closed), does @size (0: all that @window shows) fit.  0, or -errno and
+ * a line in t->err; to be closed either way.  What lies behind @size bytes of
+ * a window that shows a part is not ours and never touched.
  */
-int owfs_target_look(struct owfs_target *t, const char *path, uint64_t size);
+int owfs_target_look(struct owfs_target *t, const char *path, uint64_t size,
+		     const struct owfs_window *window);
+/* Is there anything yet that could be looked at? */
+bool owfs_target_shows(const struct owfs_target *t);
 /*
  * Open what exists, for looking only if @readonly, else alone.  Nothing is
  * written.

@@ -68,7 +68,7 @@ static void choose_source(const struct owfs_opts *o,
 		src->blkdev = true;
 		return;
 	}
-	fd = owfs_loopdev_attach(o->device, served->blocksize,
+	fd = owfs_loopdev_attach(o->device, &o->window, served->blocksize,
 				 served->readonly, src->name);
 	if (fd >= 0) {
 		src->loop_fd = fd;

@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/size.h"
 #include "base/util.h"
 
 #ifndef PACKAGE_VERSION
@@ -81,24 +82,28 @@ static int set_threads(struct owfs_opts *o, const char *val)
 
 static int set_cache(struct owfs_opts *o, const char *val)
 {
-	static const char suffix[] = "kmgt";
-	unsigned long long v;
-	const char *at;
-	char *end;
-	int shift = 0;
+	uint64_t v;
 
-	errno = 0;
-	v = strtoull(val, &end, 10);
-	if (*end && !end[1]) {
-		at = strchr(suffix, *end | 0x20);
-		shift = at ? 10 * (int)(at - suffix + 1) : 0;
-		end += at != NULL;
-	}
-	if (*val < '0' || *val > '9' || errno || *end ||
-	    v > (SIZE_MAX >> 1) >> shift || v << shift < (1u << 20))
+	if (owfs_size_parse(val, &v) || v > SIZE_MAX >> 1 || v < (1u << 20))
 		return complain(o, "cache=%s: a size of at least 1M wanted",
 				val);
-	o->cache = v << shift;
+	o->cache = v;
+	return 0;
+}
+
+static int set_offset(struct owfs_opts *o, const char *val)
+{
+	if (owfs_size_parse(val, &o->window.offset))
+		return complain(o, "offset=%s: a number of bytes wanted, K, M, G or T may follow",
+				val);
+	return 0;
+}
+
+static int set_sizelimit(struct owfs_opts *o, const char *val)
+{
+	if (owfs_size_parse(val, &o->window.limit) || !o->window.limit)
+		return complain(o, "sizelimit=%s: a number of bytes wanted, K, M, G or T may follow",
+				val);
 	return 0;
 }
 
@@ -133,6 +138,8 @@ static const struct {
 	{ "cache", set_cache },
 	{ "errors", set_errors },
 	{ "iomap", set_iomap },
+	{ "offset", set_offset },
+	{ "sizelimit", set_sizelimit },
 };
 
 static const struct {
@@ -264,8 +271,9 @@ static void usage(const struct owfs_opts *o)
 		       "  -V   print the version\n"
 		       "  -h   print this\n", o->prog);
 	printf("options: ro rw commit=SEC errors=remount-ro|shutdown discard cache=SIZE\n"
-	       "         iomap=auto|on|off threads=N plain allow_other, and those of\n"
-	       "         mount(8): nosuid nodev noexec noatime ...\n");
+	       "         iomap=auto|on|off threads=N plain allow_other offset=BYTES\n"
+	       "         sizelimit=BYTES, and those of mount(8): nosuid nodev noexec\n"
+	       "         noatime ...\n");
 }
 
 /* One dashed argument; 1: exit with 0. */

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "io/window.h"
+
 enum owfs_iomap_mode { OWFS_IOMAP_AUTO, OWFS_IOMAP_ON, OWFS_IOMAP_OFF };
 
 struct owfs_opts {
@@ -26,6 +28,7 @@ struct owfs_opts {
 	bool shutdown_on_error;		/* errors=shutdown */
 	bool plain;			/* no fuseblk, even where it is possible */
 	bool allow_other;
+	struct owfs_window window;	/* the part of the device that is meant */
 	enum owfs_iomap_mode iomap;
 	unsigned int commit_secs;	/* 0: default */
 	unsigned int threads;		/* 0: default */

@@ -99,6 +99,7 @@ static int open_device(struct server *srv)
 {
 	const struct owfs_opts *o = srv->opts;
 	unsigned int flags = OWFS_BLKDEV_DIRECT;
+	char why[OWFS_WINDOW_WHY];
 	int ret;
 
 	if (o->readonly)
@@ -106,14 +107,13 @@ static int open_device(struct server *srv)
 	/* a fuseblk mount claims the device itself and must find it free */
 	if ((o->plain || geteuid()) && is_block_device(o->device))
 		flags |= OWFS_BLKDEV_EXCL;
-	ret = owfs_blkdev_open(o->device, flags, &srv->bd);
+	ret = owfs_window_open(o->device, flags, &o->window, &srv->bd, why);
 	if (ret == -EROFS || ret == -EACCES)
 		owfs_msg(srv->msg, OWFS_MSG_ERROR,
-			 "%s: %s%s", o->device, strerror(-ret),
+			 "%s: %s%s", o->device, why,
 			 o->readonly ? "" : "; -o ro mounts read-only");
 	else if (ret)
-		owfs_msg(srv->msg, OWFS_MSG_ERROR, "%s: %s", o->device,
-			 strerror(-ret));
+		owfs_msg(srv->msg, OWFS_MSG_ERROR, "%s: %s", o->device, why);
 	return ret;
 }
 

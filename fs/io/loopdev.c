@@ -56,8 +56,9 @@ static int attach(int ctl, struct loop_config *cfg, bool readonly,
 	return attach_free(ctl, cfg, readonly, dev);
 }
 
-int owfs_loopdev_attach(const char *image, unsigned int blocksize,
-			bool readonly, char dev[PATH_MAX])
+int owfs_loopdev_attach(const char *image, const struct owfs_window *part,
+			unsigned int blocksize, bool readonly,
+			char dev[PATH_MAX])
 {
 	struct loop_config cfg = { 0 };
 	long page = sysconf(_SC_PAGESIZE);
@@ -74,6 +75,8 @@ int owfs_loopdev_attach(const char *image, unsigned int blocksize,
 	}
 	cfg.fd = fd;
 	cfg.block_size = blocksize < (unsigned long)page ? blocksize : page;
+	cfg.info.lo_offset = part->offset;
+	cfg.info.lo_sizelimit = part->limit;
 	cfg.info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO |
 			    (readonly ? LO_FLAGS_READ_ONLY : 0);
 	snprintf((char *)cfg.info.lo_file_name, LO_NAME_SIZE, "%s", image);

@@ -7,13 +7,16 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
+#include "io/window.h"
+
 /*
- * Attach a free loop device to the file @image; it goes away by itself when
+ * Attach a free loop device to a part of the file @image; it goes away by itself when
  * the last user closes it.  Returns its descriptor, which keeps it alive, and
  * its name in @dev; or -errno.
  */
-int owfs_loopdev_attach(const char *image, unsigned int blocksize,
-			bool readonly, char dev[PATH_MAX]);
+int owfs_loopdev_attach(const char *image, const struct owfs_window *part,
+			unsigned int blocksize, bool readonly,
+			char dev[PATH_MAX]);
 
 /*
  * The path of the file behind block device @rdev, or -ENXIO if that is no

@@ -103,6 +103,19 @@ static void test_own_options_are_understood(void **state)
 	assert_true(o.debug && o.foreground);
 }
 
+static void test_window_takes_sizes(void **state)
+{
+	struct owfs_opts o;
+
+	(void)state;
+	accept(&o, "owfs-fuse -o offset=1M,sizelimit=20m IMAGE DIR");
+	assert_int_equal(o.window.offset, 1 << 20);
+	assert_int_equal(o.window.limit, 20 << 20);
+	accept(&o, "owfs-fuse -o offset=512 IMAGE DIR");
+	assert_int_equal(o.window.offset, 512);
+	assert_int_equal(o.window.limit, 0);
+}
+
 static void test_kernel_options_go_to_the_mount(void **state)
 {
 	struct owfs_opts o;
@@ -144,6 +157,12 @@ static void test_nonsense_is_refused(void **state)
 		"owfs-fuse -o cache=M IMAGE DIR",
 		"owfs-fuse -o errors=panic IMAGE DIR",
 		"owfs-fuse -o iomap=maybe IMAGE DIR",
+		"owfs-fuse -o offset= IMAGE DIR",
+		"owfs-fuse -o offset=-1 IMAGE DIR",
+		"owfs-fuse -o offset=1X IMAGE DIR",
+		"owfs-fuse -o offset=9000000T IMAGE DIR",
+		"owfs-fuse -o sizelimit=0 IMAGE DIR",
+		"owfs-fuse -o sizelimit=all IMAGE DIR",
 		"owfs-fuse -o threads=0 IMAGE DIR",
 		"owfs-fuse IMAGE IMAGE", "owfs-fuse DIR DIR",
 		"owfs-fuse /nonexistent DIR", "owfs-fuse IMAGE /nonexistent",
@@ -161,6 +180,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain_call_has_defaults),
 		cmocka_unit_test(test_own_options_are_understood),
+		cmocka_unit_test(test_window_takes_sizes),
 		cmocka_unit_test(test_kernel_options_go_to_the_mount),
 		cmocka_unit_test(test_helper_understands_fstab),
 		cmocka_unit_test(test_nonsense_is_refused),

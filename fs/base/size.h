@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Sizes as people write them, read and written. */
-#ifndef OWFS_MKFS_SIZE_H
-#define OWFS_MKFS_SIZE_H
+#ifndef OWFS_BASE_SIZE_H
+#define OWFS_BASE_SIZE_H
 
 #include <stdint.h>
 

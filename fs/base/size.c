@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Sizes as people write them: powers of 1024, one letter, "iB" or "B" allowed. */
+#include "base/size.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-#include "size.h"
 
 static const char units[] = "KMGTPE";
 
