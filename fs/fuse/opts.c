@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/size.h"
+#include "base/spell.h"
 #include "base/util.h"
 
 #ifndef PACKAGE_VERSION
@@ -230,6 +231,50 @@ static int set_valued(struct owfs_opts *o, const char *word, bool *known)
 	return 0;
 }
 
+struct guess {
+	const char *word, *best;
+	size_t len;
+	unsigned int distance;
+};
+
+static void consider(struct guess *g, const char *known)
+{
+	unsigned int d = owfs_spell_distance(g->word, g->len, known);
+
+	if (d < g->distance) {
+		g->distance = d;
+		g->best = known;
+	}
+}
+
+/* A name that looks much like @word, or NULL. */
+static const char *nearest(const char *word)
+{
+	struct guess g = { .word = word, .len = strcspn(word, "=") };
+	size_t i;
+
+	g.distance = owfs_spell_slips(g.len) + 1;
+	for (i = 0; i < ARRAY_SIZE(switches); i++)
+		consider(&g, switches[i].name);
+	for (i = 0; i < ARRAY_SIZE(valued); i++)
+		consider(&g, valued[i].name);
+	for (i = 0; i < ARRAY_SIZE(kernel_words); i++)
+		consider(&g, kernel_words[i]);
+	for (i = 0; i < ARRAY_SIZE(fstab_words); i++)
+		consider(&g, fstab_words[i]);
+	return g.best;
+}
+
+static int refuse_word(const struct owfs_opts *o, const char *word)
+{
+	const char *near = nearest(word);
+
+	if (near)
+		return complain(o, "unknown option '%s'; is '%s' meant?", word,
+				near);
+	return complain(o, "unknown option '%s'", word);
+}
+
 static int set_option(struct owfs_opts *o, const char *word, bool sloppy)
 {
 	bool known;
@@ -243,7 +288,7 @@ static int set_option(struct owfs_opts *o, const char *word, bool sloppy)
 	ret = set_valued(o, word, &known);
 	if (known || sloppy)
 		return ret;
-	return complain(o, "unknown option '%s'", word);
+	return refuse_word(o, word);
 }
 
 static int set_options(struct owfs_opts *o, char *list, bool sloppy)

@@ -116,6 +116,48 @@ static void test_window_takes_sizes(void **state)
 	assert_int_equal(o.window.limit, 0);
 }
 
+/* What the program prints for @line on stderr, in a pipe's worth of memory. */
+static const char *complaint(const char *line)
+{
+	static char text[512];
+	int old = dup(STDERR_FILENO), fds[2];
+	ssize_t n;
+
+	assert_int_equal(pipe(fds), 0);
+	fflush(stderr);
+	dup2(fds[1], STDERR_FILENO);
+	close(fds[1]);
+	refuse(line);
+	fflush(stderr);
+	dup2(old, STDERR_FILENO);
+	close(old);
+	n = read(fds[0], text, sizeof(text) - 1);
+	close(fds[0]);
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+static void test_near_misses_get_a_hint(void **state)
+{
+	static const struct { const char *word, *meant; } tries[] = {
+		{ "commits=5", "'commit'" }, { "nosiud", "'nosuid'" },
+		{ "no_exec", "'noexec'" }, { "alow_other", "'allow_other'" },
+		{ "ofset=1M", "'offset'" }, { "or", "'ro'" },
+		{ "size_limit=1M", "'sizelimit'" },
+	};
+	char line[80];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+		snprintf(line, sizeof(line), "owfs-fuse -o %s IMAGE DIR",
+			 tries[i].word);
+		if (!strstr(complaint(line), tries[i].meant))
+			fail_msg("%s: no hint at %s", line, tries[i].meant);
+	}
+	assert_null(strstr(complaint("owfs-fuse -o quota IMAGE DIR"), "meant"));
+}
+
 static void test_kernel_options_go_to_the_mount(void **state)
 {
 	struct owfs_opts o;
@@ -181,6 +223,7 @@ int main(void)
 		cmocka_unit_test(test_plain_call_has_defaults),
 		cmocka_unit_test(test_own_options_are_understood),
 		cmocka_unit_test(test_window_takes_sizes),
+		cmocka_unit_test(test_near_misses_get_a_hint),
 		cmocka_unit_test(test_kernel_options_go_to_the_mount),
 		cmocka_unit_test(test_helper_understands_fstab),
 		cmocka_unit_test(test_nonsense_is_refused),
