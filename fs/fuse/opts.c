@@ -26,6 +26,7 @@
 #include "base/size.h"
 #include "base/spell.h"
 #include "base/util.h"
+#include "fuse/spin.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unknown"
@@ -78,6 +79,17 @@ static int set_threads(struct owfs_opts *o, const char *val)
 		return complain(o, "threads=%s: a number from 1 to 128 wanted",
 				val);
 	o->threads = v;
+	return 0;
+}
+
+static int set_spin(struct owfs_opts *o, const char *val)
+{
+	unsigned long v;
+
+	if (parse_number(val, OWFS_SPIN_MAX_US, &v))
+		return complain(o, "spin=%s: microseconds from 0 to %u wanted",
+				val, OWFS_SPIN_MAX_US);
+	o->spin_us = v;
 	return 0;
 }
 
@@ -136,6 +148,7 @@ static const struct {
 } valued[] = {
 	{ "commit", set_commit },
 	{ "threads", set_threads },
+	{ "spin", set_spin },
 	{ "cache", set_cache },
 	{ "errors", set_errors },
 	{ "iomap", set_iomap },
@@ -316,9 +329,9 @@ static void usage(const struct owfs_opts *o)
 		       "  -V   print the version\n"
 		       "  -h   print this\n", o->prog);
 	printf("options: ro rw commit=SEC errors=remount-ro|shutdown discard cache=SIZE\n"
-	       "         iomap=auto|on|off threads=N plain allow_other offset=BYTES\n"
-	       "         sizelimit=BYTES, and those of mount(8): nosuid nodev noexec\n"
-	       "         noatime ...\n");
+	       "         iomap=auto|on|off threads=N spin=USEC plain allow_other\n"
+	       "         offset=BYTES sizelimit=BYTES, and those of mount(8): nosuid nodev\n"
+	       "         noexec noatime ...\n");
 }
 
 /* One dashed argument; 1: exit with 0. */
@@ -452,6 +465,7 @@ int owfs_opts_parse(struct owfs_opts *o, int argc, char **argv)
 	int ret, i;
 
 	memset(o, 0, sizeof(*o));
+	o->spin_us = OWFS_SPIN_DEFAULT_US;
 	set_name(o, argc && argv[0] ? argv[0] : "owfs-fuse");
 	ret = take_flags(o, argc, argv, &cl);
 	if (ret)

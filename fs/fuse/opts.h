@@ -32,6 +32,7 @@ struct owfs_opts {
 	enum owfs_iomap_mode iomap;
 	unsigned int commit_secs;	/* 0: default */
 	unsigned int threads;		/* 0: default */
+	unsigned int spin_us;		/* awake for the next request */
 	size_t cache;			/* bytes; 0: default */
 	const char *namespace;		/* -N: mount namespace, or NULL */
 	char kernel[512];		/* for the mount itself: "nosuid,nodev" */

@@ -296,6 +296,7 @@ static ssize_t read_request(struct owfs_session *s, int fd, void *buf,
 	const struct timespec moment = { .tv_nsec = 10000000 };
 	struct facts *f = facts_for(s, len);
 	struct in_header *h = buf;
+	uint64_t began;
 	ssize_t n;
 
 	if (!f) {
@@ -305,7 +306,9 @@ static ssize_t read_request(struct owfs_session *s, int fd, void *buf,
 		return -1;
 	}
 	owfs_turn_take(&s->turn, f->seat);
+	began = owfs_spin_wait(&s->spin, fd);
 	n = receive(fd, buf, len, f);
+	owfs_spin_done(&s->spin, began);
 	if (n < 0 && errno != EINTR && errno != EAGAIN && errno != ENOENT)
 		owfs_turn_end(&s->turn);
 	if (n < (ssize_t)sizeof(*h))
@@ -545,7 +548,8 @@ void owfs_session_conn(struct owfs_session *s, struct fuse_conn_info *conn)
 	s->want = OWFS_FUSE_PARALLEL_DIROPS | OWFS_FUSE_KILLPRIV_V2;
 }
 
-int owfs_session_loop(struct owfs_session *s, unsigned int threads)
+int owfs_session_loop(struct owfs_session *s, unsigned int threads,
+		      unsigned int spin_us)
 {
 	struct fuse_loop_config *cfg = fuse_loop_cfg_create();
 	int ret;
@@ -553,6 +557,7 @@ int owfs_session_loop(struct owfs_session *s, unsigned int threads)
 	if (!cfg)
 		return -ENOMEM;
 	fuse_loop_cfg_set_max_threads(cfg, threads);
+	owfs_spin_init(&s->spin, spin_us);
 	ret = owfs_turn_open(&s->turn);
 	if (!ret) {
 		ret = fuse_session_loop_mt(s->se, cfg);

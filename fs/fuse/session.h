@@ -26,6 +26,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "fuse/spin.h"
 #include "fuse/turn.h"
 
 /* Capabilities for owfs_session.want, as they stand in INIT's flags. */
@@ -68,6 +69,7 @@ struct owfs_session {
 	uint64_t init_unique;	/* of the INIT not answered yet; 0 none */
 	struct fuse_session *se;
 	struct owfs_turn turn;
+	struct owfs_spin spin;
 	uint64_t requests[OWFS_SESSION_OPCODES];	/* atomic; by opcode */
 };
 
@@ -84,8 +86,12 @@ int owfs_session_open(struct owfs_session *s, struct fuse_args *args,
  * state (answer OPEN and OPENDIR with ENOSYS), the server is the only writer.
  */
 void owfs_session_conn(struct owfs_session *s, struct fuse_conn_info *conn);
-/* Serve with up to @threads threads until the connection ends. 0 or -errno. */
-int owfs_session_loop(struct owfs_session *s, unsigned int threads);
+/*
+ * Serve with up to @threads threads until the connection ends, waiting awake up
+ * to @spin_us microseconds for the next request.  0 or -errno.
+ */
+int owfs_session_loop(struct owfs_session *s, unsigned int threads,
+		      unsigned int spin_us);
 void owfs_session_close(struct owfs_session *s);
 
 static inline struct owfs_session *owfs_session_of(fuse_req_t req)

@@ -176,7 +176,8 @@ static int serve(const struct owfs_opts *o, const struct owfs_server *srv,
 	ret = start_signals();
 	if (!ret)
 		ret = owfs_session_loop(srv->session,
-					o->threads ? o->threads : THREADS);
+					o->threads ? o->threads : THREADS,
+					o->spin_us);
 	return ret;
 }
 

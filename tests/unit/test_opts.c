@@ -206,6 +206,8 @@ static void test_nonsense_is_refused(void **state)
 		"owfs-fuse -o sizelimit=0 IMAGE DIR",
 		"owfs-fuse -o sizelimit=all IMAGE DIR",
 		"owfs-fuse -o threads=0 IMAGE DIR",
+		"owfs-fuse -o spin=1001 IMAGE DIR",
+		"owfs-fuse -o spin=-1 IMAGE DIR",
 		"owfs-fuse IMAGE IMAGE", "owfs-fuse DIR DIR",
 		"owfs-fuse /nonexistent DIR", "owfs-fuse IMAGE /nonexistent",
 		"owfs-fuse /dev/null DIR",
