@@ -35,22 +35,6 @@ struct model {
 	unsigned int n;
 };
 
-/* ------------------------------------------------------------------ random */
-
-uint64_t rng_next(struct rng *r)
-{
-	uint64_t z = (r->s += 0x9e3779b97f4a7c15ull);
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-	return z ^ (z >> 31);
-}
-
-uint64_t rng_below(struct rng *r, uint64_t n)
-{
-	return n ? rng_next(r) % n : 0;
-}
-
 /* -------------------------------------------------------------- operations */
 
 const struct op_profile op_profile_mixed = {

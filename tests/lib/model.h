@@ -17,6 +17,8 @@
 #define XXH_STATIC_LINKING_ONLY	/* a digest's state lives on the stack */
 #include <xxhash.h>
 
+#include "rng.h"
+
 enum op_kind {
 	OP_CREATE, OP_MKDIR, OP_SYMLINK, OP_LINK, OP_UNLINK, OP_RMDIR,
 	OP_RENAME, OP_EXCHANGE, OP_WRITE, OP_APPEND, OP_TRUNCATE, OP_PUNCH,
@@ -52,11 +54,6 @@ extern const struct op_profile op_profile_data;		/* few files, much data, big tr
 
 extern const struct op_profile op_profile_intents;	/* fragmented files cut short and written again */
 extern const struct op_profile op_profile_full;		/* more than 16 MiB hold */
-
-/* A reproducible sequence of numbers. */
-struct rng { uint64_t s; };
-uint64_t rng_next(struct rng *r);
-uint64_t rng_below(struct rng *r, uint64_t n);
 
 void op_random(struct op *op, const struct op_profile *p, struct rng *r);
 void op_to_text(const struct op *op, char *buf, size_t size);

@@ -15,6 +15,7 @@
 #include "file/file.h"
 #include "file/iomap.h"
 #include "file/staging.h"
+#include "filemodel.h"
 #include "object_fixture.h"
 
 #define BLOCKS		40
@@ -30,27 +31,18 @@ struct profile {
 	bool faults;		/* the device fails now and then */
 };
 
-/* What a crash may show. */
-struct version {
-	unsigned char *data;
-	uint64_t size;
-	owfs_gen_t gen;			/* that was open when it was made */
-};
-
 struct run {
 	const struct profile *p;
 	struct fx fx;
 	struct owfs_inode *inode;
 	owfs_ino_t ino, filler;
-	uint64_t seed, rng;
+	uint64_t seed;
+	struct rng rng;
 	unsigned int op;
 	const char *what;
 	uint64_t a, b;
-	uint64_t max;
-	unsigned char *data, *buf;	/* the model; what owfs says */
-	uint64_t size;
-	struct version old[HISTORY];
-	unsigned int nold;
+	struct filemodel m;
+	unsigned char *buf;		/* what owfs says; what is written */
 	unsigned int wrote, enospc, intents, eio;
 	bool faulty;			/* the device may fail now */
 };
@@ -80,7 +72,7 @@ static bool refused(struct run *r, ssize_t ret)
 			    (r)->p->name, (unsigned long long)(r)->seed, \
 			    (r)->op, (r)->what, (unsigned long long)(r)->a, \
 			    (unsigned long long)(r)->b,			\
-			    (unsigned long long)(r)->size, #cond,	\
+			    (unsigned long long)(r)->m.size, #cond,	\
 			    (r)->fx.said);				\
 		fail();							\
 	}								\
@@ -88,53 +80,17 @@ static bool refused(struct run *r, ssize_t ret)
 
 static uint64_t rnd(struct run *r, uint64_t n)
 {
-	r->rng += 0x9e3779b97f4a7c15ull;
-	uint64_t z = r->rng;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-	return (z ^ (z >> 31)) % n;
+	return rng_below(&r->rng, n);
 }
 
-/* A byte position: often at or beside a block boundary or the end of file. */
 static uint64_t rnd_pos(struct run *r)
 {
-	uint64_t bs = r->p->blocksize, pos;
-
-	switch (rnd(r, 4)) {
-	case 0:
-		pos = rnd(r, BLOCKS) * bs;
-		break;
-	case 1:
-		pos = rnd(r, BLOCKS) * bs + rnd(r, 3) - 1;
-		break;
-	case 2:
-		pos = r->size + rnd(r, 3) - 1;
-		break;
-	default:
-		pos = rnd(r, r->max);
-	}
-	return pos < r->max ? pos : r->max - 1;
+	return fm_random_pos(&r->m, &r->rng);
 }
 
 static uint64_t rnd_len(struct run *r, uint64_t pos)
 {
-	uint64_t max = r->max - pos, len;
-
-	switch (rnd(r, 4)) {
-	case 0:
-		len = (1 + rnd(r, 8)) * r->p->blocksize;
-		break;
-	case 1:
-		len = 1 + rnd(r, 100);
-		break;
-	case 2:
-		len = r->p->blocksize - pos % r->p->blocksize;
-		break;
-	default:
-		len = 1 + rnd(r, 5ull * r->p->blocksize);
-	}
-	return len < max ? len : max;
+	return fm_random_len(&r->m, &r->rng, pos);
 }
 
 static void log_op(struct run *r, const char *what, uint64_t a, uint64_t b)
@@ -145,51 +101,7 @@ static void log_op(struct run *r, const char *what, uint64_t a, uint64_t b)
 	if (verbose())
 		print_message("%4u %s(%llu, %llu) size=%llu\n", r->op, what,
 			      (unsigned long long)a, (unsigned long long)b,
-			      (unsigned long long)r->size);
-}
-
-/* ------------------------------------------------------------- the model */
-
-static void model_forget(struct run *r)
-{
-	for (unsigned int i = 0; i < r->nold; i++)
-		free(r->old[i].data);
-	r->nold = 0;
-}
-
-/* The state now is one that a crash may show, those before may be, too. */
-static void model_remember(struct run *r)
-{
-	struct version *v;
-
-	if (r->nold == HISTORY) {
-		free(r->old[0].data);
-		memmove(&r->old[0], &r->old[1], (HISTORY - 1) * sizeof(*v));
-		r->nold--;
-	}
-	v = &r->old[r->nold++];
-	v->data = malloc(r->max);
-	assert_non_null(v->data);
-	memcpy(v->data, r->data, r->max);
-	v->size = r->size;
-}
-
-static void model_durable(struct run *r)
-{
-	model_forget(r);
-	model_remember(r);
-}
-
-static void model_size(struct run *r, uint64_t size)
-{
-	if (size < r->size)
-		memset(r->data + size, 0, r->size - size);
-	r->size = size;
-}
-
-static bool same(struct run *r, const unsigned char *data, uint64_t size)
-{
-	return r->inode->i_attr.size == size && !memcmp(r->buf, data, size);
+			      (unsigned long long)r->m.size);
 }
 
 /* What owfs has, into r->buf, in one read or several. */
@@ -198,9 +110,9 @@ static void read_all(struct run *r)
 	uint64_t pos = 0, n;
 	ssize_t ret;
 
-	memset(r->buf, 0xaa, r->max + 1);
+	memset(r->buf, 0xaa, r->m.max + 1);
 	for (;;) {
-		n = rnd(r, 2) ? r->max + 1 - pos : 1 + rnd(r, r->max + 1 - pos);
+		n = rnd(r, 2) ? r->m.max + 1 - pos : 1 + rnd(r, r->m.max + 1 - pos);
 		ret = owfs_file_read(r->inode, r->buf + pos, n, (loff_t)pos);
 		CHECK(r, ret >= 0);
 		pos += (uint64_t)ret;
@@ -210,19 +122,17 @@ static void read_all(struct run *r)
 	CHECK(r, pos == r->inode->i_attr.size);
 }
 
+static bool is_as_it_must_be(struct run *r)
+{
+	read_all(r);
+	return fm_is(&r->m, r->buf, r->inode->i_attr.size);
+}
+
 static void compare(struct run *r)
 {
-	uint64_t i;
-
 	read_all(r);
-	CHECK(r, r->inode->i_attr.size == r->size);
-	if (same(r, r->data, r->size))
-		return;
-	for (i = 0; r->buf[i] == r->data[i]; i++)
-		;
-	print_error("first difference at byte %llu: is %02x, should be %02x\n",
-		    (unsigned long long)i, r->buf[i], r->data[i]);
-	CHECK(r, false);
+	CHECK(r, r->inode->i_attr.size == r->m.size);
+	CHECK(r, fm_has(&r->m, 0, r->buf, r->m.size));
 }
 
 /* ------------------------------------------------------------ operations */
@@ -230,10 +140,10 @@ static void compare(struct run *r)
 static void op_write(struct run *r)
 {
 	bool append = rnd(r, 6) == 0;
-	uint64_t pos = append ? r->size : rnd_pos(r), len, i;
+	uint64_t pos = append ? r->m.size : rnd_pos(r), len, i;
 	ssize_t ret;
 
-	if (pos >= r->max)
+	if (pos >= r->m.max)
 		return;
 	len = rnd_len(r, pos);
 	log_op(r, append ? "append" : "write", pos, len);
@@ -245,9 +155,7 @@ static void op_write(struct run *r)
 		return;
 	CHECK(r, ret == (ssize_t)len);
 	r->wrote++;
-	memcpy(r->data + pos, r->buf, len);
-	if (pos + len > r->size)
-		r->size = pos + len;
+	fm_write(&r->m, pos, r->buf, len);
 }
 
 static void op_truncate(struct run *r)
@@ -257,18 +165,10 @@ static void op_truncate(struct run *r)
 
 	log_op(r, "truncate", size, 0);
 	ret = owfs_file_truncate(r->inode, size);
-	if ((ret != -ENOSPC || size > r->size) && refused(r, ret))
+	if ((ret != -ENOSPC || size > r->m.size) && refused(r, ret))
 		return;
 	CHECK(r, ret == 0);
-	model_size(r, size);
-}
-
-static void zero_bytes(struct run *r, uint64_t pos, uint64_t end)
-{
-	if (end > r->size)
-		end = r->size;
-	if (pos < end)
-		memset(r->data + pos, 0, end - pos);
+	fm_resize(&r->m, size);
 }
 
 static void op_punch(struct run *r)
@@ -283,7 +183,7 @@ static void op_punch(struct run *r)
 	if (ret != -ENOSPC && refused(r, ret))
 		return;
 	CHECK(r, ret == 0);
-	zero_bytes(r, pos, pos + len);
+	fm_zero(&r->m, pos, len, true);
 }
 
 static void op_zero(struct run *r)
@@ -298,15 +198,12 @@ static void op_zero(struct run *r)
 				  (loff_t)pos, (loff_t)len);
 	if (refused(r, ret)) {
 		/* before anything was changed, or while preallocating */
-		read_all(r);
-		if (same(r, r->data, r->size))
+		if (is_as_it_must_be(r))
 			return;
 	} else {
 		CHECK(r, ret == 0);
 	}
-	zero_bytes(r, pos, pos + len);
-	if (!keep && pos + len > r->size)
-		r->size = pos + len;
+	fm_zero(&r->m, pos, len, keep);
 }
 
 static void op_prealloc(struct run *r)
@@ -321,48 +218,32 @@ static void op_prealloc(struct run *r)
 	if (refused(r, ret))
 		return;
 	CHECK(r, ret == 0);
-	if (!keep && pos + len > r->size)
-		r->size = pos + len;
+	fm_allocate(&r->m, pos, len, keep);
 }
 
-static bool all_zero(struct run *r, uint64_t from, uint64_t to)
+static uint64_t seek(struct run *r, uint64_t pos, int whence)
 {
-	for (; from < to; from++)
-		if (r->data[from])
-			return false;
-	return true;
+	loff_t ret = owfs_file_seek(r->inode, (loff_t)pos, whence);
+
+	CHECK(r, ret >= 0 || ret == -ENXIO);
+	return ret < 0 ? FM_NONE : (uint64_t)ret;
 }
 
 static void op_seek(struct run *r)
 {
 	uint64_t pos = rnd_pos(r);
-	loff_t data, hole;
 
 	log_op(r, "seek", pos, 0);
-	data = owfs_file_seek(r->inode, (loff_t)pos, SEEK_DATA);
-	hole = owfs_file_seek(r->inode, (loff_t)pos, SEEK_HOLE);
-	if (pos >= r->size) {
-		CHECK(r, data == -ENXIO && hole == -ENXIO);
-		return;
-	}
-	CHECK(r, hole >= (loff_t)pos && hole <= (loff_t)r->size);
-	if (data == -ENXIO) {
-		CHECK(r, hole == (loff_t)pos);
-		CHECK(r, all_zero(r, pos, r->size));
-		return;
-	}
-	CHECK(r, data >= (loff_t)pos && data < (loff_t)r->size);
-	CHECK(r, (data == (loff_t)pos) != (hole == (loff_t)pos));
-	CHECK(r, all_zero(r, pos, (uint64_t)data));
+	CHECK(r, fm_seek_is_right(&r->m, pos, seek(r, pos, SEEK_DATA),
+				  seek(r, pos, SEEK_HOLE)));
 }
 
 static void op_copy(struct run *r)
 {
-	uint64_t from = rnd_pos(r), to = rnd_pos(r), len = rnd_len(r, to), n;
+	uint64_t from = rnd_pos(r), to = rnd_pos(r), len = rnd_len(r, to);
 	ssize_t ret;
 
 	log_op(r, "copy", from, to);
-	n = from < r->size ? min_u64(len, r->size - from) : 0;
 	ret = owfs_file_copy(r->inode, (loff_t)from, r->inode, (loff_t)to, len);
 	if (from < to + len && to < from + len) {
 		CHECK(r, ret == -EINVAL);
@@ -370,10 +251,7 @@ static void op_copy(struct run *r)
 	}
 	if (ret == -ENOSPC && r->p->leave)
 		return;
-	CHECK(r, ret == (ssize_t)n);
-	memcpy(r->data + to, r->data + from, n);
-	if (n && to + n > r->size)
-		r->size = to + n;
+	CHECK(r, ret == (ssize_t)fm_copy(&r->m, from, to, len));
 }
 
 /* An iomap begin whose write fails: nothing of it is left. */
@@ -393,10 +271,10 @@ static void op_failed_io(struct run *r)
 	CHECK(r, ret == 0 && map.off == off && map.len >= 1 && map.len <= len);
 	CHECK(r, owfs_iomap_ioend(r->inode, (loff_t)(off * bs), len * bs, -EIO,
 				  &size) == 0);
-	CHECK(r, size == r->size);
+	CHECK(r, size == r->m.size);
 	CHECK(r, owfs_iomap_ioend(r->inode, (loff_t)(off * bs), len * bs, 0,
 				  &size) == 0);
-	CHECK(r, size == r->size);
+	CHECK(r, size == r->m.size);
 }
 
 /* -------------------------------------------------- commit, mount, crash */
@@ -424,7 +302,7 @@ static void op_fsync(struct run *r)
 {
 	log_op(r, "fsync", 0, 0);
 	CHECK(r, owfs_file_fsync(r->inode, rnd(r, 2)) == 0);
-	model_durable(r);
+	fm_durable(&r->m);
 }
 
 static void run_open(struct run *r)
@@ -439,25 +317,17 @@ static void op_remount(struct run *r)
 	owfs_iput(r->inode);
 	fx_unmount(&r->fx);
 	run_open(r);
-	model_durable(r);
+	fm_durable(&r->m);
 }
 
 static void op_crash(struct run *r)
 {
-	unsigned int i;
-
-	log_op(r, "crash", r->nold, 0);
+	log_op(r, "crash", r->m.nold, 0);
 	owfs_iput(r->inode);
 	fx_abandon(&r->fx);
 	run_open(r);
 	read_all(r);
-	for (i = r->nold; i > 0; i--)
-		if (same(r, r->old[i - 1].data, r->old[i - 1].size))
-			break;
-	CHECK(r, i > 0);
-	memcpy(r->data, r->old[i - 1].data, r->max);
-	r->size = r->old[i - 1].size;
-	model_durable(r);
+	CHECK(r, fm_recover(&r->m, r->buf, r->inode->i_attr.size));
 }
 
 /*
@@ -478,7 +348,7 @@ static void op_fault(struct run *r)
 	some[rnd(r, ARRAY_SIZE(some))](r);
 	emubd_fault(r->fx.e, kind ? EMUBD_WRITE : EMUBD_READ, 1, 0, 0);
 	r->faulty = false;
-	model_remember(r);
+	fm_remember(&r->m);
 	if (owfs_fs_writable(r->fx.fs))
 		op_crash(r);
 }
@@ -519,9 +389,9 @@ static void one_op(struct run *r)
 		break;
 	default:
 		ops[rnd(r, ARRAY_SIZE(ops))](r);
-		if (r->nold == HISTORY)
+		if (fm_is_full(&r->m))
 			op_fsync(r);
-		model_remember(r);
+		fm_remember(&r->m);
 	}
 }
 
@@ -564,20 +434,20 @@ static void run_seed(const struct profile *p, uint64_t seed)
 
 	assert_non_null(r);
 	*r = (struct run){
-		.p = p, .seed = seed, .rng = seed, .what = "start",
-		.max = (uint64_t)BLOCKS * p->blocksize,
+		.p = p, .seed = seed, .rng = { seed }, .what = "start",
 		.fx = { .seed = seed, .cut_extents = p->cut_extents,
 			.copies = p->copies },
 	};
-	r->data = calloc(1, r->max);
-	r->buf = malloc(r->max + 1);
+	fm_init(&r->m, p->blocksize, BLOCKS, HISTORY);
+	r->buf = malloc(r->m.max + 1);
+	assert_non_null(r->buf);
 	fx_start(&r->fx, 4200ull * p->blocksize, p->blocksize);
 	if (p->leave)
 		fill_device(r);
 	r->inode = fx_file(&r->fx);
 	r->ino = r->inode->i_ino;
 	CHECK(r, owfs_commit_all(r->fx.fs) == 0);
-	model_remember(r);
+	fm_remember(&r->m);
 	for (r->op = 0; r->op < OPS; r->op++) {
 		one_op(r);
 		compare(r);
@@ -597,8 +467,7 @@ static void run_seed(const struct profile *p, uint64_t seed)
 	owfs_iput(r->inode);
 	fx_unmount(&r->fx);
 	fx_done(&r->fx);
-	model_forget(r);
-	free(r->data);
+	fm_done(&r->m);
 	free(r->buf);
 	free(r);
 }
