@@ -16,6 +16,8 @@
 #	t_remount			both: what is on disk is what is seen
 #	t_fsck [OPTION...]		check $DEV, which must be clean
 #	t_worker   t_parent		process numbers of the server
+#	t_served COMMAND...		run it; it may ask for "kill", "mount",
+#					"remount" (see there)
 #	t_expect STATUS COMMAND...	run it, fail unless it exits with STATUS
 #	t_expect_out REGEX COMMAND...	run it, fail unless its output matches
 #	t_same WHAT GOT WANTED		fail unless both strings are equal
@@ -232,6 +234,31 @@ t_kill_server()
 	done
 	t_wait_until t_no_server || t_fail "the server cannot be killed"
 	umount -l "$MNT" 2>/dev/null || true
+}
+
+# Run a program that asks for what only we can do: a line to its descriptor 8,
+# answered by "ok" on its descriptor 9.  Its output goes to $T/served.  Mounts
+# have the options in $mount_options.
+t_served()
+{
+	local word program
+
+	rm -f "$T/ask" "$T/answer"
+	mkfifo "$T/ask" "$T/answer"
+	"$@" 8> "$T/ask" 9< "$T/answer" > "$T/served" 2>&1 &
+	program=$!
+	exec 8< "$T/ask" 9> "$T/answer"
+	while read -r word <&8; do
+		case $word in
+		kill)		t_kill_server ;;
+		mount)		t_mount ${mount_options+-o "$mount_options"} ;;
+		remount)	t_remount ${mount_options+-o "$mount_options"} ;;
+		*)		t_fail "asked for \"$word\"" ;;
+		esac 8<&- 9>&-
+		echo ok >&9
+	done
+	exec 8<&- 9>&-
+	wait $program
 }
 
 t_fsck()
