@@ -322,12 +322,25 @@ static bool is_clean(struct run *run)
 	       sb->nblocks * sb->blocksize <= run->bd->size;
 }
 
+static void tell_room(const struct run *run)
+{
+	uint64_t room = run->sb.blocksize ?
+			owfs_super_room(&run->sb, run->bd) : 0;
+
+	if (room)
+		printf("%s: note: device is longer than the filesystem by %" PRIu64
+		       " blocks; making a filesystem longer is not possible yet\n",
+		       run->o->path, room);
+}
+
 static int check_device(struct run *run)
 {
 	struct owfs_check_report report;
+	bool clean = is_clean(run);
 	int ret;
 
-	if (is_clean(run)) {
+	tell_room(run);
+	if (clean) {
 		printf("%s: clean, %" PRIu64 "/%" PRIu64 " blocks\n",
 		       run->o->path,
 		       run->sb.nblocks - run->sb.root[0].map.free_blocks,

@@ -151,7 +151,12 @@ static int check_ro_features(struct owfs_fs *fs)
 static int check_size(struct owfs_fs *fs)
 {
 	uint64_t bytes = fs->fs_super.nblocks * fs->fs_super.blocksize;
+	uint64_t room = owfs_super_room(&fs->fs_super, fs->fs_bd);
 
+	if (room)
+		owfs_msg(fs->fs_msg, OWFS_MSG_INFO,
+			 "device is longer than the filesystem by %" PRIu64 " blocks; making a filesystem longer is not possible yet",
+			 room);
 	if (bytes <= fs->fs_bd->size)
 		return 0;
 	owfs_msg(fs->fs_msg, OWFS_MSG_ERROR,

@@ -421,3 +421,11 @@ int owfs_super_write(struct owfs_blkdev *bd, const struct owfs_super *sb,
 	s->newest = slot;
 	return 0;
 }
+
+uint64_t owfs_super_room(const struct owfs_super *sb,
+			 const struct owfs_blkdev *bd)
+{
+	uint64_t has = owfs_geo_fit(sb->blocksize, bd->size / sb->blocksize);
+
+	return has > sb->nblocks ? has - sb->nblocks : 0;
+}

@@ -85,4 +85,11 @@ int owfs_super_read(struct owfs_blkdev *bd, struct owfs_super *sb,
 int owfs_super_write(struct owfs_blkdev *bd, const struct owfs_super *sb,
 		     struct owfs_slots *s, unsigned int slot);
 
+/*
+ * Blocks that the device has behind the filesystem and that one made anew
+ * would take; 0: none.
+ */
+uint64_t owfs_super_room(const struct owfs_super *sb,
+			 const struct owfs_blkdev *bd);
+
 #endif
