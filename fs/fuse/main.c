@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* owfs-fuse, and mount.owfs and mount.fuse.owfs, which are the same program. */
+#include "fuse/mnt.h"
 #include "fuse/server.h"
 
 int main(int argc, char **argv)
@@ -16,6 +17,8 @@ int main(int argc, char **argv)
 		return ret < 0 ? 1 : 0;
 	if (o.fake)
 		return 0;
+	if (o.remount)
+		return owfs_mnt_remount(&o) ? 1 : 0;
 	server_init(&server);
 	ret = owfs_parent_run(&o, &srv);
 	server_exit(&server);

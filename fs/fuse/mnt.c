@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/util.h"
 #include "fuse/worker.h"
 #include "io/loopdev.h"
 #include "io/mounts.h"
@@ -222,6 +223,40 @@ int owfs_mnt_mount(const struct owfs_opts *o, const struct owfs_msg *msg,
 	if (src.loop_fd >= 0)
 		close(src.loop_fd);
 	return ret;
+}
+
+/* -------------------------------------------------------------- remounting */
+
+static unsigned long flag_of(const char *word)
+{
+	static const struct { const char *word; unsigned long flag; } flags[] = {
+		{ "nosuid", MS_NOSUID }, { "nodev", MS_NODEV },
+		{ "noexec", MS_NOEXEC }, { "noatime", MS_NOATIME },
+		{ "nodiratime", MS_NODIRATIME }, { "sync", MS_SYNCHRONOUS },
+		{ "dirsync", MS_DIRSYNC },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(flags); i++)
+		if (!strcmp(word, flags[i].word))
+			return flags[i].flag;
+	return 0;
+}
+
+int owfs_mnt_remount(const struct owfs_opts *o)
+{
+	unsigned long flags = MS_REMOUNT | (o->readonly ? MS_RDONLY : 0);
+	char list[sizeof(o->kernel)], *word, *save;
+
+	snprintf(list, sizeof(list), "%s", o->kernel);
+	for (word = strtok_r(list, ",", &save); word;
+	     word = strtok_r(NULL, ",", &save))
+		flags |= flag_of(word);
+	if (!mount(o->device, o->mountpoint, NULL, flags, NULL))
+		return 0;
+	fprintf(stderr, "%s: %s: cannot remount: %s\n", o->prog,
+		o->mountpoint, strerror(errno));
+	return -errno;
 }
 
 /* -------------------------------------------------------------- unmounting */

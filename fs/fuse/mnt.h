@@ -25,6 +25,12 @@ struct owfs_mnt {
  */
 int owfs_mnt_mount(const struct owfs_opts *o, const struct owfs_msg *msg,
 		   const struct owfs_served *served, struct owfs_mnt *m);
+/*
+ * Change the flags of the mount on o->mountpoint, as "mount -o remount": to
+ * reading only and back, nosuid and so on.  The server is not asked and keeps
+ * its own options.  Says on stderr what is wrong.
+ */
+int owfs_mnt_remount(const struct owfs_opts *o);
 /* Give up our copy of the descriptor; the mount stays. */
 void owfs_mnt_close(struct owfs_mnt *m);
 

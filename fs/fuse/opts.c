@@ -167,6 +167,7 @@ static const struct {
 	{ "nodiscard", offsetof(struct owfs_opts, discard), false },
 	{ "allow_other", offsetof(struct owfs_opts, allow_other), true },
 	{ "plain", offsetof(struct owfs_opts, plain), true },
+	{ "remount", offsetof(struct owfs_opts, remount), true },
 	{ "debug", offsetof(struct owfs_opts, debug), true },
 };
 
@@ -195,11 +196,20 @@ static bool listed(const char *const *list, size_t n, const char *word)
 	return false;
 }
 
+/* Security contexts are for the kernel, too. */
+static bool is_context(const char *word)
+{
+	return !strncmp(word, "context=", 8) ||
+	       !strncmp(word, "fscontext=", 10) ||
+	       !strncmp(word, "defcontext=", 11) ||
+	       !strncmp(word, "rootcontext=", 12);
+}
+
 static bool is_comment(const char *word)
 {
 	return !strncasecmp(word, "x-", 2) || !strncmp(word, "comment=", 8) ||
 	       !strncmp(word, "uhelper=", 8) || !strncmp(word, "helper=", 7) ||
-	       !strncmp(word, "user=", 5);
+	       !strncmp(word, "user=", 5) || !strncmp(word, "loop=", 5);
 }
 
 static int add_kernel(struct owfs_opts *o, const char *word)
@@ -296,7 +306,8 @@ static int set_option(struct owfs_opts *o, const char *word, bool sloppy)
 	if (!*word || set_switch(o, word) || is_comment(word) ||
 	    listed(fstab_words, ARRAY_SIZE(fstab_words), word))
 		return 0;
-	if (listed(kernel_words, ARRAY_SIZE(kernel_words), word))
+	if (listed(kernel_words, ARRAY_SIZE(kernel_words), word) ||
+	    is_context(word))
 		return add_kernel(o, word);
 	ret = set_valued(o, word, &known);
 	if (known || sloppy)
@@ -367,6 +378,7 @@ static int take_flag(struct owfs_opts *o, int c, bool *sloppy)
 		return 0;
 	case 'w':
 		o->readonly = false;
+		o->insist_rw = true;
 		return 0;
 	default:
 		return complain(o, "bad arguments; try %s -h", o->prog);

@@ -24,6 +24,8 @@ struct owfs_opts {
 	bool debug;
 	bool verbose;
 	bool readonly;
+	bool insist_rw;			/* -w: rather not at all than read-only */
+	bool remount;			/* only change the flags of a mount */
 	bool discard;
 	bool shutdown_on_error;		/* errors=shutdown */
 	bool plain;			/* no fuseblk, even where it is possible */

@@ -7,6 +7,7 @@
 #include "fuse/server.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -95,25 +96,56 @@ static bool is_block_device(const char *path)
 	return !stat(path, &st) && S_ISBLK(st.st_mode);
 }
 
-static int open_device(struct server *srv)
+/* Open for what @readonly says; something that can only be read is -EROFS. */
+static int open_as(struct server *srv, bool readonly, char *why)
 {
 	const struct owfs_opts *o = srv->opts;
 	unsigned int flags = OWFS_BLKDEV_DIRECT;
-	char why[OWFS_WINDOW_WHY];
 	int ret;
 
-	if (o->readonly)
+	if (readonly)
 		flags |= OWFS_BLKDEV_RDONLY;
 	/* a fuseblk mount claims the device itself and must find it free */
 	if ((o->plain || geteuid()) && is_block_device(o->device))
 		flags |= OWFS_BLKDEV_EXCL;
 	ret = owfs_window_open(o->device, flags, &o->window, &srv->bd, why);
-	if (ret == -EROFS || ret == -EACCES)
-		owfs_msg(srv->msg, OWFS_MSG_ERROR,
-			 "%s: %s%s", o->device, why,
-			 o->readonly ? "" : "; -o ro mounts read-only");
-	else if (ret)
-		owfs_msg(srv->msg, OWFS_MSG_ERROR, "%s: %s", o->device, why);
+	if (ret || readonly || !srv->bd->readonly)
+		return ret;
+	owfs_blkdev_close(srv->bd);
+	srv->bd = NULL;
+	snprintf(why, OWFS_WINDOW_WHY, "%s", strerror(EROFS));
+	return -EROFS;
+}
+
+static bool is_protected(int err)
+{
+	return err == -EROFS || err == -EACCES || err == -EPERM;
+}
+
+/*
+ * As mount(8) has it, what cannot be written is mounted read-only after a
+ * word; who calls the program by its name is told how.
+ */
+static int open_device(struct server *srv)
+{
+	const struct owfs_opts *o = srv->opts;
+	char why[OWFS_WINDOW_WHY];
+	bool hint;
+	int ret;
+
+	srv->readonly = o->readonly;
+	ret = open_as(srv, o->readonly, why);
+	hint = is_protected(ret) && !o->readonly;
+	if (hint && o->helper && !o->insist_rw && !open_as(srv, true, why)) {
+		owfs_msg(srv->msg, OWFS_MSG_WARN,
+			 "%s: is write-protected, mounted read-only",
+			 o->device);
+		srv->readonly = true;
+		return 0;
+	}
+	if (ret)
+		owfs_msg(srv->msg, OWFS_MSG_ERROR, "%s: %s%s", o->device, why,
+			 hint ? "; -o ro mounts read-only" : "");
 	return ret;
 }
 
@@ -123,7 +155,7 @@ static int mount_fs(struct server *srv)
 	const struct owfs_fs_param param = {
 		.bd = srv->bd,
 		.msg = &srv->fs_msg,
-		.readonly = o->readonly,
+		.readonly = srv->readonly,
 		.discard = o->discard,
 		.threaded = true,
 		.errors = o->shutdown_on_error ? OWFS_ERRORS_SHUTDOWN :
@@ -197,7 +229,7 @@ static int server_start(void *ctx, const struct owfs_opts *o,
 		return ret;
 	}
 	served->blocksize = srv->fs->fs_geo.blocksize;
-	served->readonly = o->readonly || owfs_fs_writable(srv->fs);
+	served->readonly = srv->readonly || owfs_fs_writable(srv->fs);
 	return 0;
 }
 

@@ -29,6 +29,7 @@ struct server {
 	struct owfs_msg fs_msg;
 	struct owfs_devlock *lock;
 	struct owfs_blkdev *bd;
+	bool readonly;			/* asked for, or all the device allows */
 
 	/*
 	 * Held for reading by every request while it uses @fs, for writing
