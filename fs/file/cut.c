@@ -185,7 +185,7 @@ static int cut_trans(struct cut *c, struct owfs_extent_edit *ed)
 		if (ret)
 			return ret;
 	}
-	ret = owfs_extent_begin(c->inode->i_fs, &tr, owfs_extent_edit_items(ed),
+	ret = owfs_extent_begin(c->inode->i_fs, &tr, owfs_extent_edit_cost(ed),
 				intents, c->class);
 	if (ret)
 		return ret;
@@ -330,7 +330,7 @@ static int fill_trans(struct owfs_inode *inode, owfs_fileoff_t off,
 		ret = owfs_intent_prepare(inode, off, off + len, 1, &items);
 	if (!ret)
 		ret = owfs_extent_begin(inode->i_fs, &tr,
-					owfs_extent_edit_items(ed), items,
+					owfs_extent_edit_cost(ed), items,
 					OWFS_RESV_NORMAL);
 	if (ret) {
 		owfs_alloc_unstage(inode->i_fs->fs_al, fsblock, len, false);

@@ -265,7 +265,8 @@ static int write_data(struct write *w)
 	int ret = 0;
 
 	for (off = w->first; off < w->end && !ret; off += map.len) {
-		ret = owfs_iomap_begin_write(w->inode, off, w->end - off, &map);
+		ret = owfs_iomap_begin_part(w->inode, off, w->end - off,
+					    off == w->first, &map);
 		if (!ret)
 			ret = write_mapping(w, &map);
 		if (ret)

@@ -57,13 +57,22 @@ int owfs_iomap_read(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t max,
 
 /* ------------------------------------------------------------------ begin */
 
+/* How much of what its ioend will map a begin reserves for. */
+enum begin_part {
+	BEGIN_ALONE,		/* its own run */
+	BEGIN_FIRST,		/* the rest of the request, in as many as it has blocks */
+	BEGIN_MORE,		/* nothing: the first one did */
+};
+
 /* What a begin found at its first block, for as far as it is the same. */
 struct begin {
 	owfs_fileoff_t off;
 	uint64_t len;
 	bool in_place;
 	owfs_fsblock_t fsblock;		/* in place: the blocks; else near here */
-	unsigned int items, intents;	/* that the ioend's transaction may change */
+	struct owfs_extent_cost cost;	/* of the ioend's transaction, with ... */
+	unsigned int intents;		/* ... so many of these */
+	enum begin_part part;
 };
 
 /*
@@ -110,6 +119,7 @@ static int begin_look(struct owfs_inode *inode, struct begin *b)
 	struct owfs_extent_edit ed;
 	owfs_fileoff_t until;
 	bool doomed, staged;
+	uint64_t len = b->len, pieces = b->part == BEGIN_FIRST ? len : 1;
 	int ret;
 
 	doomed = owfs_intent_covers(inode, b->off, &until);
@@ -118,13 +128,13 @@ static int begin_look(struct owfs_inode *inode, struct begin *b)
 	b->len = min_u64(b->len, until - b->off);
 
 	owfs_extent_edit_init(&ed, inode);
-	ret = owfs_extent_edit_look(&ed, b->off, b->off + b->len);
+	ret = owfs_extent_edit_look(&ed, b->off, b->off + len);
 	if (!ret) {
 		b->fsblock = begin_goal(&ed, b->off);
 		if (!doomed && !staged)
 			begin_cut_at_unwritten(inode, &ed, b);
-		b->items = owfs_extent_edit_worst(&ed, b->off,
-						  b->off + b->len, 1);
+		b->cost = owfs_extent_edit_worst(&ed, b->off, b->off + len,
+						 (unsigned int)pieces, 1);
 		b->intents = owfs_inode_has_intents(inode) ? 3 : 0;
 	}
 	owfs_extent_edit_done(&ed);
@@ -135,11 +145,12 @@ static int begin_look(struct owfs_inode *inode, struct begin *b)
 static int begin_stage(struct owfs_inode *inode, struct begin *b)
 {
 	struct owfs_fs *fs = inode->i_fs;
-	struct owfs_resv resv;
-	int ret;
+	struct owfs_resv resv = { 0 };
+	int ret = 0;
 
-	ret = owfs_extent_reserve(fs, &resv, b->items, b->intents,
-				  OWFS_RESV_NORMAL);
+	if (b->part != BEGIN_MORE)
+		ret = owfs_extent_reserve(fs, &resv, b->cost, b->intents,
+					  OWFS_RESV_NORMAL);
 	if (ret)
 		return ret;
 	if (!b->in_place)
@@ -157,8 +168,9 @@ static int begin_stage(struct owfs_inode *inode, struct begin *b)
 	return ret;
 }
 
-int owfs_iomap_begin_write(struct owfs_inode *inode, owfs_fileoff_t off,
-			   uint64_t len, struct owfs_iomap *map)
+static int begin_write(struct owfs_inode *inode, owfs_fileoff_t off,
+		       uint64_t len, enum begin_part part,
+		       struct owfs_iomap *map)
 {
 	const owfs_fileoff_t max = owfs_fileoff_max(inode->i_fs);
 	struct begin b;
@@ -169,7 +181,7 @@ int owfs_iomap_begin_write(struct owfs_inode *inode, owfs_fileoff_t off,
 	len = min_u64(len, min_u64(max - off, OWFS_IOEND_BLOCKS));
 	pthread_rwlock_rdlock(&inode->i_lock);
 	do {
-		b = (struct begin){ .off = off, .len = len };
+		b = (struct begin){ .off = off, .len = len, .part = part };
 		ret = begin_look(inode, &b);
 		if (!ret)
 			ret = begin_stage(inode, &b);
@@ -181,6 +193,19 @@ int owfs_iomap_begin_write(struct owfs_inode *inode, owfs_fileoff_t off,
 			.type = OWFS_IOMAP_UNWRITTEN,
 		};
 	return ret;
+}
+
+int owfs_iomap_begin_write(struct owfs_inode *inode, owfs_fileoff_t off,
+			   uint64_t len, struct owfs_iomap *map)
+{
+	return begin_write(inode, off, len, BEGIN_ALONE, map);
+}
+
+int owfs_iomap_begin_part(struct owfs_inode *inode, owfs_fileoff_t off,
+			  uint64_t len, bool first, struct owfs_iomap *map)
+{
+	return begin_write(inode, off, len, first ? BEGIN_FIRST : BEGIN_MORE,
+			   map);
 }
 
 /* ------------------------------------------------------------------ ioend */
@@ -203,11 +228,12 @@ static int remap_prepare(struct remap *rm)
 {
 	struct owfs_inode *inode = rm->inode;
 	struct owfs_fs *fs = inode->i_fs;
-	unsigned int n, items, intents = 0;
+	unsigned int n, runs, intents = 0;
+	struct owfs_extent_cost cost;
 	struct owfs_resv have;
 	int ret;
 
-	n = owfs_staging_peek(inode, rm->first, rm->end, &have);
+	n = owfs_staging_peek(inode, rm->first, rm->end, &have, &runs);
 	if (n == 0)
 		return 0;
 	ret = owfs_fs_writable(fs);
@@ -215,12 +241,12 @@ static int remap_prepare(struct remap *rm)
 		ret = owfs_extent_edit_load(&rm->ed, rm->first, rm->end, 0);
 	if (ret)
 		return ret;
-	items = owfs_extent_edit_worst(&rm->ed, rm->first, rm->end, n);
+	cost = owfs_extent_edit_worst(&rm->ed, rm->first, rm->end, n, runs);
 	if (owfs_inode_has_intents(inode))
 		ret = owfs_intent_prepare(inode, rm->first, rm->end, n,
 					  &intents);
-	if (!ret && have.nodes < owfs_extent_nodes(fs, items, intents))
-		ret = owfs_extent_reserve(fs, &rm->resv, items, intents,
+	if (!ret && have.nodes < owfs_extent_nodes(fs, cost, intents))
+		ret = owfs_extent_reserve(fs, &rm->resv, cost, intents,
 					  OWFS_RESV_FREEING);
 	return ret ? ret : 1;
 }

@@ -68,6 +68,14 @@ int owfs_iomap_begin_write(struct owfs_inode *inode, owfs_fileoff_t off,
 			   uint64_t len, struct owfs_iomap *map);
 
 /*
+ * The same for a caller who calls again until the whole request is begun, and
+ * then brings one ioend for all of it: the first call reserves for all, in
+ * however many pieces they come, the others nothing.
+ */
+int owfs_iomap_begin_part(struct owfs_inode *inode, owfs_fileoff_t off,
+			  uint64_t len, bool first, struct owfs_iomap *map);
+
+/*
  * The data of [pos, pos + written) is on its way to stable storage (written,
  * not flushed): remap what is staged inside, grow the size to pos + written.
  * @error != 0: give the staged blocks of the range back, change nothing.

@@ -278,16 +278,21 @@ int owfs_staging_add(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t len,
 /* ------------------------------------------------------------------ ioend */
 
 unsigned int owfs_staging_peek(struct owfs_inode *inode, owfs_fileoff_t first,
-			       owfs_fileoff_t end, struct owfs_resv *have)
+			       owfs_fileoff_t end, struct owfs_resv *have,
+			       unsigned int *runs)
 {
+	owfs_fileoff_t behind = UINT64_MAX;	/* the piece before */
 	const struct owfs_staged *st;
 	unsigned int n = 0;
 
 	*have = (struct owfs_resv){ 0 };
+	*runs = 0;
 	pthread_mutex_lock(&inode->i_map_lock);
 	st = inode->i_staging ? *table_search(inode, first) : NULL;
 	for (; st && st->off < end; st = st->next) {
 		n++;
+		*runs += st->off != behind;
+		behind = staged_end(st);
 		/* a piece that will be cut may leave its reservation behind */
 		if (st->pending > 1 || st->off < first || staged_end(st) > end)
 			continue;

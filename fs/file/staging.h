@@ -70,10 +70,11 @@ int owfs_staging_end(struct owfs_inode *inode, owfs_fileoff_t first,
 		     struct owfs_staged **settled);
 /*
  * What owfs_staging_end() would settle has reserved *@have; returns how many
- * pieces of the table lie in [first, end).
+ * pieces of the table lie in [first, end), in *@runs runs without a gap.
  */
 unsigned int owfs_staging_peek(struct owfs_inode *inode, owfs_fileoff_t first,
-			       owfs_fileoff_t end, struct owfs_resv *have);
+			       owfs_fileoff_t end, struct owfs_resv *have,
+			       unsigned int *runs);
 
 /* Take a settled list's reservations together into *@resv. */
 void owfs_staged_take_resv(struct owfs_staged *list, struct owfs_resv *resv);

@@ -520,39 +520,42 @@ static bool extent_same(const struct owfs_extent *a, const struct owfs_extent *b
 }
 
 /* Walk both arrays by offset: where they differ an item changes. */
-unsigned int owfs_extent_edit_items(const struct owfs_extent_edit *ed)
+struct owfs_extent_cost
+owfs_extent_edit_cost(const struct owfs_extent_edit *ed)
 {
 	const struct owfs_extent *old = ed->old.v, *old_end = old + ed->old.n;
 	const struct owfs_extent *new = ed->new.v, *new_end = new + ed->new.n;
-	unsigned int n = 0;
+	struct owfs_extent_cost cost = { 0 };
 
 	while (old < old_end || new < new_end) {
 		if (new == new_end || (old < old_end && old->off < new->off)) {
 			old++;
-			n++;
+			cost.changed++;
 		} else if (old == old_end || new->off < old->off) {
 			new++;
-			n++;
+			cost.inserted++;
 		} else {
-			n += !extent_same(old++, new++);
+			cost.changed += !extent_same(old++, new++);
 		}
 	}
-	return n ? n : 1;
+	return cost;
 }
 
 /*
- * A piece is itself an item; it may cut the extents at its two ends, one of
- * which then has a new key, or else join them.
+ * A piece is itself an item; a run of them may cut the extents at its two
+ * ends, one of which then has a new key, or else join them.
  */
-unsigned int owfs_extent_edit_worst(const struct owfs_extent_edit *ed,
-				    owfs_fileoff_t first, owfs_fileoff_t end,
-				    unsigned int n)
+struct owfs_extent_cost
+owfs_extent_edit_worst(const struct owfs_extent_edit *ed, owfs_fileoff_t first,
+		       owfs_fileoff_t end, unsigned int n, unsigned int runs)
 {
 	size_t i = vec_search(&ed->old, first), j = i;
 
 	while (j < ed->old.n && ed->old.v[j].off < end)
 		j++;
-	return (unsigned int)(j - i) + 3 * n;
+	return (struct owfs_extent_cost){
+		.changed = (unsigned int)(j - i) + 2, .inserted = n + runs,
+	};
 }
 
 static int edit_write_item(struct owfs_extent_edit *ed, struct owfs_trans *tr,
@@ -613,64 +616,45 @@ int owfs_extent_edit_apply(struct owfs_extent_edit *ed, struct owfs_trans *tr)
 
 /* ----------------------------------------------------------- reservations */
 
-/* Most edits are small: one reservation for both places is then the cheapest. */
-#define ITEMS_FEW	4u
-
-unsigned int owfs_extent_nodes(const struct owfs_fs *fs, unsigned int items,
+unsigned int owfs_extent_nodes(const struct owfs_fs *fs,
+			       struct owfs_extent_cost cost,
 			       unsigned int intents)
 {
-	unsigned int nodes;
+	unsigned int nodes = owfs_btree_worst_run(fs->fs_bt, cost.changed,
+						  cost.inserted,
+						  sizeof(struct owfs_extent_item));
 
-	if (items <= ITEMS_FEW && !intents)
-		return owfs_btree_worst(fs->fs_bt, 2, items);
-	nodes = owfs_btree_worst(fs->fs_bt, 1, items) +
-		owfs_btree_worst(fs->fs_bt, intents ? 2 : 1, 1);
+	nodes += owfs_btree_worst(fs->fs_bt, intents ? 2 : 1, 1);
 	return intents ? nodes + owfs_btree_worst(fs->fs_bt, 1, intents) : nodes;
 }
 
-/* Add one more to what *@sum holds; on failure it holds nothing. */
-static int resv_add(struct owfs_fs *fs, struct owfs_resv *sum,
-		    unsigned int nplaces, unsigned int run,
-		    enum owfs_resv_class class)
-{
-	struct owfs_resv r;
-	int ret = owfs_resv_take(fs, &r, nplaces, run, class);
-
-	if (ret) {
-		owfs_resv_give(fs, sum);
-		return ret;
-	}
-	sum->nodes += r.nodes;
-	sum->blocks += r.blocks;
-	return 0;
-}
-
 int owfs_extent_reserve(struct owfs_fs *fs, struct owfs_resv *resv,
-			unsigned int items, unsigned int intents,
+			struct owfs_extent_cost cost, unsigned int intents,
 			enum owfs_resv_class class)
 {
-	int ret;
-
-	if (items <= ITEMS_FEW && !intents)
-		return owfs_resv_take(fs, resv, 2, items, class);
-	ret = owfs_resv_take(fs, resv, 1, items, class);
-	if (!ret)
-		ret = resv_add(fs, resv, intents ? 2 : 1, 1, class);
-	if (!ret && intents)
-		ret = resv_add(fs, resv, 1, intents, class);
-	return ret;
+	return owfs_resv_take_nodes(fs, resv,
+				    owfs_extent_nodes(fs, cost, intents),
+				    class);
 }
 
 int owfs_extent_begin(struct owfs_fs *fs, struct owfs_trans *tr,
-		      unsigned int items, unsigned int intents,
+		      struct owfs_extent_cost cost, unsigned int intents,
 		      enum owfs_resv_class class)
 {
 	struct owfs_resv resv;
-	int ret = owfs_extent_reserve(fs, &resv, items, intents, class);
+	int ret = owfs_extent_reserve(fs, &resv, cost, intents, class);
 
 	if (!ret)
 		owfs_trans_join(fs, tr, &resv);
 	return ret;
+}
+
+/* Take so many extents away, with an edge on either side, and move an intent. */
+static unsigned int step_nodes(const struct owfs_fs *fs, unsigned int n)
+{
+	struct owfs_extent_cost cost = { .changed = n + 2, .inserted = 3 };
+
+	return owfs_extent_nodes(fs, cost, 2);
 }
 
 /*
@@ -683,7 +667,7 @@ unsigned int owfs_extent_step(const struct owfs_fs *fs)
 			  fs->fs_super.meta_copies;
 	unsigned int n = OWFS_EXTENT_STEP;
 
-	while (n > 1 && owfs_extent_nodes(fs, n + 2, 1) > budget)
+	while (n > 1 && step_nodes(fs, n) > budget)
 		n /= 2;
 	return n;
 }
@@ -698,7 +682,7 @@ static int reclaim_apply(struct owfs_extent_edit *ed)
 
 	if (!ret)
 		ret = owfs_extent_begin(inode->i_fs, &tr,
-					owfs_extent_edit_items(ed), 0,
+					owfs_extent_edit_cost(ed), 0,
 					OWFS_RESV_FREEING);
 	if (ret)
 		return ret;

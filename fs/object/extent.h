@@ -12,7 +12,7 @@
  *	ret = owfs_extent_edit_load(&ed, off, end, max);
  *	ret = owfs_extent_edit_punch(&ed, off, end);	or _map, _convert
  *	ret = owfs_extent_edit_prepare(&ed);
- *	ret = owfs_extent_begin(fs, &tr, owfs_extent_edit_items(&ed), 0, class);
+ *	ret = owfs_extent_begin(fs, &tr, owfs_extent_edit_cost(&ed), 0, class);
  *	ret = owfs_extent_edit_apply(&ed, &tr);		abort on failure
  *	ret = owfs_inode_store(&tr, inode, false);
  *	... end ...
@@ -126,27 +126,34 @@ int owfs_extent_edit_convert(struct owfs_extent_edit *ed, owfs_fileoff_t off,
 			     uint64_t len, owfs_fsblock_t fsblock);
 /* Read what freeing will need; check the inode's count of blocks. */
 int owfs_extent_edit_prepare(struct owfs_extent_edit *ed);
-/* Items that will change: for owfs_extent_begin(). */
-unsigned int owfs_extent_edit_items(const struct owfs_extent_edit *ed);
+/* Extent items, side by side, that a transaction changes or deletes, and inserts. */
+struct owfs_extent_cost {
+	unsigned int changed, inserted;
+};
+
+/* What applying the edit will do: for owfs_extent_begin(). */
+struct owfs_extent_cost
+owfs_extent_edit_cost(const struct owfs_extent_edit *ed);
 /*
- * The same before anything is planned: at most so many items change if @n
- * pieces of [first, end), which is loaded, are mapped.
+ * The same before anything is planned: what is done at most if @n pieces of
+ * [first, end), which is loaded, are mapped, in @runs runs without a gap.
  */
-unsigned int owfs_extent_edit_worst(const struct owfs_extent_edit *ed,
-				    owfs_fileoff_t first, owfs_fileoff_t end,
-				    unsigned int n);
+struct owfs_extent_cost
+owfs_extent_edit_worst(const struct owfs_extent_edit *ed, owfs_fileoff_t first,
+		       owfs_fileoff_t end, unsigned int n, unsigned int runs);
 /*
- * Reserve for a transaction that changes @items neighbouring extents, the
- * inode item, and if @intents is not 0 so many intents and the orphan item.
+ * Reserve for a transaction that costs this, changes the inode item, and if
+ * @intents is not 0 so many intents and the orphan item.
  */
 int owfs_extent_reserve(struct owfs_fs *fs, struct owfs_resv *resv,
-			unsigned int items, unsigned int intents,
+			struct owfs_extent_cost cost, unsigned int intents,
 			enum owfs_resv_class class);
 int owfs_extent_begin(struct owfs_fs *fs, struct owfs_trans *tr,
-		      unsigned int items, unsigned int intents,
+		      struct owfs_extent_cost cost, unsigned int intents,
 		      enum owfs_resv_class class);
 /* Nodes that owfs_extent_reserve() would take. */
-unsigned int owfs_extent_nodes(const struct owfs_fs *fs, unsigned int items,
+unsigned int owfs_extent_nodes(const struct owfs_fs *fs,
+			       struct owfs_extent_cost cost,
 			       unsigned int intents);
 /*
  * Change the tree, free, use, and count in i_attr.nblocks; the caller stores

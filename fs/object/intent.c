@@ -294,7 +294,7 @@ static int reclaim_apply(struct owfs_extent_edit *ed, const struct owfs_intent *
 		ret = owfs_intent_prepare(inode, in->first, done, 1, &items);
 	if (!ret)
 		ret = owfs_extent_begin(inode->i_fs, &tr,
-					owfs_extent_edit_items(ed), items,
+					owfs_extent_edit_cost(ed), items,
 					OWFS_RESV_FREEING);
 	if (ret)
 		return ret;

@@ -289,15 +289,20 @@ static int removal_plan(struct removal *rm)
 static int removal_begin(struct removal *rm, struct owfs_trans *tr)
 {
 	struct owfs_fs *fs = rm->inode->i_fs;
-	unsigned int extents = owfs_extent_edit_items(&rm->edit);
+	unsigned int extents = owfs_extent_edit_cost(&rm->edit).changed;
 	struct owfs_resv resv = { 0 };
 	int ret = owfs_resv_take(fs, &resv, 1, rm->nkeys + 1,
 				 OWFS_RESV_FREEING);
 
 	if (!ret && extents)
-		ret = owfs_resv_more(fs, &resv, 1, extents, OWFS_RESV_FREEING);
+		ret = owfs_resv_more(fs, &resv,
+				     owfs_btree_worst_run(fs->fs_bt, extents,
+							  0, 0),
+				     OWFS_RESV_FREEING);
 	if (!ret)
-		ret = owfs_resv_more(fs, &resv, 1, 1, OWFS_RESV_FREEING);
+		ret = owfs_resv_more(fs, &resv,
+				     owfs_btree_worst(fs->fs_bt, 1, 1),
+				     OWFS_RESV_FREEING);
 	if (!ret)
 		owfs_trans_join(fs, tr, &resv);
 	return ret;

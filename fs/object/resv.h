@@ -5,13 +5,12 @@
 
 #include "trans/trans.h"
 
-/* owfs_resv_take() on top of what *@r holds; on failure it holds nothing. */
+/* So many nodes on top of what *@r holds; on failure it holds nothing. */
 static inline int owfs_resv_more(struct owfs_fs *fs, struct owfs_resv *r,
-				 unsigned int nplaces, unsigned int run,
-				 enum owfs_resv_class class)
+				 unsigned int nodes, enum owfs_resv_class class)
 {
 	struct owfs_resv more;
-	int ret = owfs_resv_take(fs, &more, nplaces, run, class);
+	int ret = owfs_resv_take_nodes(fs, &more, nodes, class);
 
 	if (ret) {
 		owfs_resv_give(fs, r);

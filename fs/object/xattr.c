@@ -430,9 +430,14 @@ static int set_begin(const struct xattr_set *s, struct owfs_trans *tr)
 	int ret = owfs_resv_take(fs, &resv, 2, 1, class);
 
 	if (!ret && come)
-		ret = owfs_resv_more(fs, &resv, 1, come, class);
+		ret = owfs_resv_more(fs, &resv,
+				     owfs_btree_worst_run(fs->fs_bt, 0, come,
+							  OWFS_ITEM_MAX),
+				     class);
 	if (!ret && gone)
-		ret = owfs_resv_more(fs, &resv, 1, gone, class);
+		ret = owfs_resv_more(fs, &resv,
+				     owfs_btree_worst_run(fs->fs_bt, gone, 0, 0),
+				     class);
 	if (!ret)
 		owfs_trans_join(fs, tr, &resv);
 	return ret;

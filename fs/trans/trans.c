@@ -112,11 +112,9 @@ static void unreserve_memory(struct owfs_fs *fs, unsigned int nodes)
 	owfs_bufcache_unreserve(fs->fs_bc, nodes);
 }
 
-int owfs_resv_take(struct owfs_fs *fs, struct owfs_resv *r,
-		   unsigned int nplaces, unsigned int run,
-		   enum owfs_resv_class class)
+int owfs_resv_take_nodes(struct owfs_fs *fs, struct owfs_resv *r,
+			 unsigned int nodes, enum owfs_resv_class class)
 {
-	unsigned int nodes = owfs_btree_worst(fs->fs_bt, nplaces, run);
 	uint64_t blocks = (uint64_t)nodes * fs->fs_super.meta_copies;
 	int ret = owfs_fs_writable(fs);
 
@@ -142,6 +140,15 @@ int owfs_resv_take(struct owfs_fs *fs, struct owfs_resv *r,
 	r->nodes = nodes;
 	r->blocks = blocks;
 	return 0;
+}
+
+int owfs_resv_take(struct owfs_fs *fs, struct owfs_resv *r,
+		   unsigned int nplaces, unsigned int run,
+		   enum owfs_resv_class class)
+{
+	return owfs_resv_take_nodes(fs, r,
+				    owfs_btree_worst(fs->fs_bt, nplaces, run),
+				    class);
 }
 
 void owfs_resv_give(struct owfs_fs *fs, struct owfs_resv *r)

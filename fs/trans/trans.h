@@ -58,6 +58,9 @@ struct owfs_resv {
 int owfs_resv_take(struct owfs_fs *fs, struct owfs_resv *r,
 		   unsigned int nplaces, unsigned int run,
 		   enum owfs_resv_class class);
+/* The same for so many nodes. */
+int owfs_resv_take_nodes(struct owfs_fs *fs, struct owfs_resv *r,
+			 unsigned int nodes, enum owfs_resv_class class);
 void owfs_resv_give(struct owfs_fs *fs, struct owfs_resv *r);
 
 /* Join with what *@r holds; it passes to the transaction.  Cannot fail. */

@@ -77,6 +77,14 @@ unsigned int owfs_btree_height(const struct owfs_btree *bt);	/* levels, atomic r
  */
 unsigned int owfs_btree_worst(const struct owfs_btree *bt,
 			      unsigned int nplaces, unsigned int run);
+/*
+ * The same for one run in ascending order: @changed items are updated, without
+ * growing, or deleted, and @inserted ones of at most @len bytes come between
+ * them.
+ */
+unsigned int owfs_btree_worst_run(const struct owfs_btree *bt,
+				  unsigned int changed, unsigned int inserted,
+				  size_t len);
 
 /* ------------------------------------------------------------- looking */
 /* Values are copied out, at most @size bytes; the full length is returned. */

@@ -235,24 +235,63 @@ void owfs_btree_set_root(struct owfs_btree *bt, struct owfs_buf *buf,
 /* ------------------------------------------------------------- worst case */
 
 /*
- * Each change of an item copies at most its path and splits at most one node a
- * level.  Neighbours share: a run meets at most one root, and a branch that
- * was split has an eighth of its slots free, which is ten or more, so that
- * splits thin out upwards by far more than the four taken here.  Copies need
- * not thin out: branches can have been left with one child each.  The height
- * is counted with one level more, because the tree may grow before, or by, the
- * change.  Nodes below the root are full of splits before it grows again.
+ * The height is counted with one level more, because the tree may grow before,
+ * or by, the change: then its root is cut, and a new one made.  The root is
+ * copied once, whoever changes what below it.
+ *
+ * A change of an item copies at most its path and cuts at most one node a
+ * level.  Neighbours may each have a path of their own below the root, since
+ * branches can have been left with one child each; but a branch that was cut
+ * has an eighth of its slots free, which is ten or more, so cuts thin out
+ * upwards: a run can meet two full branches of a level side by side, and
+ * another one when ten more have come.
  */
+#define ROOT_NODES	3u
+
+static unsigned int cuts_above(unsigned int cuts)
+{
+	return (unsigned int)min_u64(cuts, 2 + cuts / 8);
+}
+
+/* Cuts of all levels below a root that grew, of which @cuts are leaves'. */
+static unsigned int cuts_all(unsigned int height, unsigned int cuts)
+{
+	unsigned int sum = 0, level;
+
+	for (level = 0; level + 1 < height; level++) {
+		sum += cuts;
+		cuts = cuts_above(cuts);
+	}
+	return sum;
+}
+
 unsigned int owfs_btree_worst(const struct owfs_btree *bt,
 			      unsigned int nplaces, unsigned int run)
 {
 	const unsigned int height = owfs_btree_height(bt) + 1;
-	unsigned int copies = run * (height - 1) + 1;
-	unsigned int splits = 0, here = run, level;
 
-	for (level = 0; level < height; level++) {
-		splits += here;
-		here = (unsigned int)min_u64(here, 8 + here / 4);
-	}
-	return nplaces * (copies + splits) + 1 + nplaces * run / 64;
+	return nplaces * (run * (height - 1) + cuts_all(height, run)) +
+	       ROOT_NODES;
+}
+
+/*
+ * Inserted side by side, items share their leaves.  A leaf that was cut in the
+ * middle, or merged, has at least an eighth of its room free; one that was cut
+ * at its end, nearly all, though both its neighbours may be full.  They come to
+ * lie in the leaves of those that are changed, or in one on either side.
+ */
+unsigned int owfs_btree_worst_run(const struct owfs_btree *bt,
+				  unsigned int changed, unsigned int inserted,
+				  size_t len)
+{
+	const unsigned int height = owfs_btree_height(bt) + 1;
+	size_t fit = owfs_leaf_capacity(bt->size) / 8 /
+		     owfs_leaf_item_size(len);
+	unsigned int cuts = inserted;
+
+	if (fit > 1)
+		cuts = (unsigned int)min_u64(cuts, 4 + inserted / fit);
+	if (inserted)
+		changed += 2;
+	return changed * (height - 1) + cuts_all(height, cuts) + ROOT_NODES;
 }

@@ -366,6 +366,125 @@ static void test_worst_case_is_never_exceeded(void **state)
 	worst_search(900, 64 << 20, 23);
 }
 
+/*
+ * Files of extents between larger items: runs of them are replaced by others,
+ * as a write does that finds its space, or its file, in pieces.
+ */
+#define FILES		40u
+#define FILE_OFFS	900u
+
+struct runs {
+	struct fixture *f;
+	struct rng r;
+	bool there[FILES][FILE_OFFS];
+	unsigned int changed, inserted;
+};
+
+static struct owfs_key run_key(unsigned int file, unsigned int off)
+{
+	return owfs_key(100 + file, OWFS_ITEM_EXTENT, off);
+}
+
+/* One step of a run: what is there is kept, updated or goes; or one comes. */
+static void run_step(struct runs *rs, unsigned int file, unsigned int off,
+		     unsigned int mood)
+{
+	const struct owfs_key key = run_key(file, off);
+	static const char val[24];
+	bool *there = &rs->there[file][off];
+	struct owfs_btree *bt = rs->f->bt;
+
+	rs->changed += *there;
+	if (*there && rng_next(&rs->r, 8) < mood) {
+		assert_int_equal(owfs_btree_delete(bt, &key), 0);
+		*there = false;
+	} else if (*there && mood < 8) {
+		assert_int_equal(owfs_btree_update(bt, &key, val, 24), 0);
+	} else if (rng_next(&rs->r, 8) >= mood) {
+		assert_int_equal(owfs_btree_insert(bt, &key, val, 24), 0);
+		*there = true;
+		rs->inserted++;
+	}
+}
+
+static void run_once(struct runs *rs, unsigned int len)
+{
+	unsigned int file = (unsigned int)rng_next(&rs->r, FILES);
+	unsigned int off = (unsigned int)rng_next(&rs->r, FILE_OFFS - len);
+	unsigned int mood = (unsigned int)rng_next(&rs->r, 10), end = off + len;
+
+	rs->changed = rs->inserted = 0;
+	for (; off < end; off++)
+		run_step(rs, file, off, mood);
+}
+
+static void run_begin(struct runs *rs)
+{
+	static const char big[OWFS_ITEM_MAX];
+	unsigned int file;
+
+	for (file = 0; file < FILES; file++) {
+		const struct owfs_key key = owfs_key(100 + file,
+						     OWFS_ITEM_INODE, 0);
+
+		assert_int_equal(owfs_btree_insert(rs->f->bt, &key, big,
+					144 + rng_next(&rs->r, 800)), 0);
+	}
+	commit_all(rs->f);
+}
+
+static void run_search(size_t cache, uint64_t seed)
+{
+	struct runs rs = { .f = fixture_create(4096, 60000, 1, cache) };
+	unsigned int round, worst, most = 0;
+	uint64_t allocs, used;
+
+	print_message("seed %llu\n", (unsigned long long)seed);
+	rng_seed(&rs.r, seed);
+	run_begin(&rs);
+	for (round = 0; round < 6000 / SLOWNESS; round++) {
+		unsigned int height = owfs_btree_height(rs.f->bt);
+
+		allocs = rs.f->allocs;
+		run_once(&rs, 1 + (unsigned int)rng_next(&rs.r,
+					rng_next(&rs.r, 2) ? 8 : 600));
+		used = rs.f->allocs - allocs;
+		worst = owfs_btree_worst_run(rs.f->bt, rs.changed, rs.inserted,
+					     24);
+		/* it was asked for before */
+		if (owfs_btree_height(rs.f->bt) == height)
+			assert_in_range(used, 0, worst);
+		most = (unsigned int)max_u64(most, used * 100 / worst);
+		commit_all(rs.f);
+		owfs_bufcache_shrink(rs.f->bc, true);
+	}
+	print_message("  at most %u%% of the worst case\n", most);
+	assert_in_range(most, 20, 100);
+	fixture_destroy(rs.f);
+}
+
+static void test_worst_case_of_a_run_is_never_exceeded(void **state)
+{
+	unsigned int seed;
+
+	(void)state;
+	for (seed = 31; seed < 34; seed++)
+		run_search(4 * 4096, seed);
+	run_search(64 << 20, 35);
+}
+
+/* As many in one place as a request has blocks cost no more than a few nodes. */
+static void test_a_run_of_inserts_shares_its_leaves(void **state)
+{
+	struct fixture *f = fixture_create(4096, 60000, 1, 1 << 20);
+
+	(void)state;
+	assert_in_range(owfs_btree_worst_run(f->bt, 1, 256, 24), 1, 60);
+	assert_true(owfs_btree_worst_run(f->bt, 1, 257, 24) <=
+		    owfs_btree_worst_run(f->bt, 1, 8, 24) + 249);
+	fixture_destroy(f);
+}
+
 /* ------------------------------------------------------------- small claims */
 
 static void test_values_are_cut_to_the_buffer(void **state)
@@ -582,6 +701,8 @@ int main(void)
 		cmocka_unit_test(test_thin_leaves_are_merged),
 		cmocka_unit_test(test_last_item_of_a_leaf_takes_the_root_along),
 		cmocka_unit_test(test_worst_case_is_never_exceeded),
+		cmocka_unit_test(test_worst_case_of_a_run_is_never_exceeded),
+		cmocka_unit_test(test_a_run_of_inserts_shares_its_leaves),
 		cmocka_unit_test(test_values_are_cut_to_the_buffer),
 		cmocka_unit_test(test_values_have_limits),
 		cmocka_unit_test(test_first_and_last_key_can_be_used),

@@ -40,9 +40,9 @@ static void apply(struct owfs_extent_edit *ed)
 	struct owfs_trans tr;
 
 	assert_int_equal(owfs_extent_edit_prepare(ed), 0);
-	assert_int_equal(owfs_trans_begin(fx.fs, &tr, 2,
-					  owfs_extent_edit_items(ed),
-					  OWFS_RESV_NORMAL), 0);
+	assert_int_equal(owfs_extent_begin(fx.fs, &tr,
+					   owfs_extent_edit_cost(ed), 0,
+					   OWFS_RESV_NORMAL), 0);
 	assert_int_equal(owfs_extent_edit_apply(ed, &tr), 0);
 	assert_int_equal(owfs_inode_store(&tr, inode, false), 0);
 	assert_int_equal(owfs_trans_end(&tr), 0);

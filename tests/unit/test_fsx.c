@@ -517,10 +517,10 @@ static void test_a_full_device_says_so_and_loses_nothing(void **state)
 {
 	static const struct profile p[] = {
 		{ .name = "full", .blocksize = 4096, .cut_extents = 2,
-		  .leave = 60 },
-		{ .name = "fuller", .blocksize = 4096, .leave = 30 },
+		  .leave = 40 },
+		{ .name = "fuller", .blocksize = 4096, .leave = 20 },
 		{ .name = "full twice", .blocksize = 4096, .copies = 2,
-		  .leave = 100 },
+		  .leave = 70 },
 	};
 
 	(void)state;

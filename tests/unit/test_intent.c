@@ -27,13 +27,14 @@ typedef int change_fn(struct owfs_trans *tr, struct owfs_inode *inode,
 static int change_once(struct owfs_inode *inode, change_fn *fn,
 		       owfs_fileoff_t first, owfs_fileoff_t end)
 {
+	const struct owfs_extent_cost one = { .changed = 1 };
 	struct owfs_trans tr;
 	unsigned int items;
 	int ret;
 
 	pthread_rwlock_wrlock(&inode->i_lock);
 	assert_int_equal(owfs_intent_prepare(inode, first, end, 1, &items), 0);
-	ret = owfs_extent_begin(fx.fs, &tr, 1, items, OWFS_RESV_FREEING);
+	ret = owfs_extent_begin(fx.fs, &tr, one, items, OWFS_RESV_FREEING);
 	if (!ret) {
 		assert_int_equal(fn(&tr, inode, first, end), 0);
 		assert_int_equal(owfs_inode_store(&tr, inode, false), 0);
@@ -193,9 +194,9 @@ static void scatter(struct owfs_inode *inode, owfs_fileoff_t off, unsigned int n
 		owfs_alloc_unstage(fx.fs->fs_al, start + 2 * i + 1, 1, false);
 	}
 	assert_int_equal(owfs_extent_edit_prepare(&ed), 0);
-	assert_int_equal(owfs_trans_begin(fx.fs, &tr, 2,
-					  owfs_extent_edit_items(&ed),
-					  OWFS_RESV_NORMAL), 0);
+	assert_int_equal(owfs_extent_begin(fx.fs, &tr,
+					   owfs_extent_edit_cost(&ed), 0,
+					   OWFS_RESV_NORMAL), 0);
 	assert_int_equal(owfs_extent_edit_apply(&ed, &tr), 0);
 	assert_int_equal(owfs_inode_store(&tr, inode, false), 0);
 	assert_int_equal(owfs_trans_end(&tr), 0);

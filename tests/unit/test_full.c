@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * How much of a device can be used: filled until ENOSPC in several ways, on
+ * the smallest devices too.  The bounds are what was reached when they were
+ * written down, less a little; who makes reservations larger will notice.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/util.h"
+#include "file/attr.h"
+#include "file/file.h"
+#include "file/namei.h"
+#include "mkfs.h"
+#include "rig.h"
+#include "trans/commit.h"
+
+#define MIB	(1u << 20)
+
+struct disk {
+	struct rig_env env;
+	struct emubd *e;
+	struct owfs_fs *fs;
+	struct owfs_inode *root;
+	unsigned int names;
+	uint64_t data;		/* bytes written */
+};
+
+static char *buf;		/* 1 MiB */
+
+static void disk_make(struct disk *d, uint64_t bytes, uint32_t blocksize,
+		      unsigned int copies)
+{
+	memset(d, 0, sizeof(*d));
+	rig_env_init(&d->env, 3);
+	d->e = rig_mkfs(&d->env, bytes, blocksize, copies);
+	assert_non_null(d->e);
+	assert_int_equal(rig_mount(&d->fs, d->e, &d->env, 0, NULL), 0);
+	assert_int_equal(owfs_iget(d->fs, OWFS_INO_ROOT, &d->root), 0);
+}
+
+static void disk_done(struct disk *d)
+{
+	struct owfs_alloc_stat st;
+
+	owfs_alloc_stat(d->fs->fs_al, &st);
+	assert_int_equal(st.reserved, 0);
+	assert_int_equal(st.staged, 0);
+	assert_int_equal(owfs_alloc_check(d->fs->fs_al), 0);
+	owfs_iput(d->root);
+	assert_int_equal(owfs_unmount(d->fs), 0);
+	emubd_destroy(d->e);
+}
+
+/* NULL: no room. */
+static struct owfs_inode *new_file(struct disk *d)
+{
+	struct owfs_newnode nn = { .mode = S_IFREG | 0600 };
+	struct owfs_inode *inode;
+	char name[16];
+	size_t len = (size_t)snprintf(name, sizeof(name), "f%u", d->names);
+	int ret = owfs_create(d->root, name, len, &nn, &inode);
+
+	if (ret) {
+		assert_int_equal(ret, -ENOSPC);
+		return NULL;
+	}
+	d->names++;
+	return inode;
+}
+
+/* False: no room. */
+static bool put(struct disk *d, struct owfs_inode *inode, size_t len,
+		uint64_t pos)
+{
+	ssize_t ret = owfs_file_write(inode, buf, len, (loff_t)pos, false,
+				      false);
+
+	if (ret < 0) {
+		assert_int_equal(ret, -ENOSPC);
+		return false;
+	}
+	d->data += (uint64_t)ret;
+	return true;
+}
+
+static uint64_t available(struct disk *d)
+{
+	struct statvfs st;
+
+	assert_int_equal(owfs_statfs(d->fs, &st), 0);
+	return st.f_bavail * st.f_frsize;
+}
+
+static void settle(struct disk *d)
+{
+	int ret;
+
+	do {
+		OWFS_RETRY(d->fs, ret, owfs_reclaim_step(d->fs));
+		assert_true(ret >= 0);
+	} while (ret > 0);
+	assert_int_equal(owfs_commit_force(d->fs), 0);
+	assert_int_equal(owfs_commit_force(d->fs), 0);
+}
+
+/* ------------------------------------------------------------ ways to fill */
+
+static void fill_files(struct disk *d, size_t size)
+{
+	struct owfs_inode *inode;
+	bool more = true;
+
+	while (more && (inode = new_file(d))) {
+		more = put(d, inode, size, 0);
+		owfs_iput(inode);
+	}
+}
+
+static void fill_small(struct disk *d)
+{
+	fill_files(d, 4096);
+}
+
+static void fill_large(struct disk *d)
+{
+	fill_files(d, MIB);
+}
+
+/* One file, block by block in an order that makes neighbours of none. */
+static void fill_scattered(struct disk *d)
+{
+	const uint32_t bs = d->fs->fs_geo.blocksize;
+	const uint64_t n = d->fs->fs_geo.nblocks;
+	struct owfs_inode *inode = new_file(d);
+	uint64_t i;
+
+	for (i = 0; i < n && put(d, inode, bs, i * 7919 % n * bs); i++)
+		;
+	assert_true(i < n);
+	owfs_iput(inode);
+}
+
+struct bound {
+	const char *what;
+	void (*fill)(struct disk *d);
+	uint64_t bytes;
+	uint32_t blocksize;
+	unsigned int copies;
+	unsigned int percent;	/* of the device, at least */
+};
+
+/* ext4 has room for 12.6 of 16 MiB and 50 of 64 MiB, made with its defaults. */
+static const struct bound bounds[] = {
+	{ "small files", fill_small, 16 * MIB, 4096, 1, 81 },
+	{ "small files", fill_small, 16 * MIB, 4096, 2, 67 },
+	{ "small files", fill_small, 64 * MIB, 4096, 1, 90 },
+	{ "large files", fill_large, 16 * MIB, 4096, 1, 87 },
+	{ "large files", fill_large, 64 * MIB, 4096, 1, 95 },
+	{ "large files", fill_large, 64 * MIB, 16384, 1, 89 },
+	{ "large files", fill_large, 256ull * MIB, 65536, 1, 89 },
+	{ "scattered", fill_scattered, 16 * MIB, 4096, 1, 86 },
+	{ "scattered", fill_scattered, 16 * MIB, 4096, 2, 75 },
+	{ "scattered", fill_scattered, 64 * MIB, 4096, 1, 95 },
+	{ "scattered", fill_scattered, 64 * MIB, 16384, 1, 88 },
+};
+
+static void test_a_device_can_be_used(void **state)
+{
+	const struct bound *b;
+	struct disk d;
+
+	(void)state;
+	for (b = bounds; b < bounds + ARRAY_SIZE(bounds); b++) {
+		disk_make(&d, b->bytes, b->blocksize, b->copies);
+		b->fill(&d);
+		print_message("%s, %u MiB, blocksize=%u copies=%u: %.1f%%\n",
+			      b->what, (unsigned int)(b->bytes / MIB),
+			      b->blocksize, b->copies,
+			      100.0 * (double)d.data / (double)b->bytes);
+		assert_in_range(d.data * 100 / b->bytes, b->percent, 99);
+		disk_done(&d);
+	}
+}
+
+/* --------------------------------------------------------- what is in pieces */
+
+/* Every second of many small files goes: no two free blocks side by side. */
+static void make_holes(struct disk *d)
+{
+	unsigned int i, n;
+	char name[16];
+
+	fill_small(d);
+	for (i = 0, n = d->names; i < n; i += 2)
+		assert_int_equal(owfs_unlink(d->root, name,
+					     (size_t)sprintf(name, "f%u", i)),
+				 0);
+	settle(d);
+}
+
+/* A request that comes in 256 pieces is not refused while there is room for it. */
+static void fill_holes(uint64_t bytes, uint32_t blocksize, unsigned int copies)
+{
+	struct owfs_inode *inode;
+	uint64_t had, left;
+	struct disk d;
+
+	disk_make(&d, bytes, blocksize, copies);
+	make_holes(&d);
+	had = available(&d);
+	inode = new_file(&d);
+	assert_non_null(inode);
+	for (d.data = 0; put(&d, inode, MIB, d.data);)
+		;
+	left = available(&d);
+	print_message("%u MiB in pieces, blocksize=%u copies=%u: %u of %u KiB left\n",
+		      (unsigned int)(bytes / MIB), blocksize, copies,
+		      (unsigned int)(left >> 10), (unsigned int)(had >> 10));
+	assert_in_range(had, bytes / 4, bytes);
+	assert_in_range(left, 0, MIB + MIB / 2 * copies);
+	owfs_iput(inode);
+	disk_done(&d);
+}
+
+static void test_space_in_pieces_can_be_used(void **state)
+{
+	(void)state;
+	fill_holes(16 * MIB, 4096, 1);
+	fill_holes(16 * MIB, 4096, 2);
+	fill_holes(64 * MIB, 4096, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_device_can_be_used),
+		cmocka_unit_test(test_space_in_pieces_can_be_used),
+	};
+	int ret;
+
+	buf = malloc(MIB);
+	memset(buf, 'x', MIB);
+	ret = cmocka_run_group_tests(tests, NULL, NULL);
+	free(buf);
+	return ret;
+}
