@@ -31,6 +31,31 @@ static void show_time(struct out *o, const char *key,
 	out_str(o, key, text);
 }
 
+static const struct { uint32_t flag; const char *name; } inode_flags[] = {
+	{ OWFS_INODE_INTENTS, "intents" },
+	{ OWFS_INODE_IMMUTABLE, "immutable" },
+	{ OWFS_INODE_APPEND, "append" },
+	{ OWFS_INODE_NODUMP, "nodump" },
+	{ OWFS_INODE_NOATIME, "noatime" },
+	{ OWFS_INODE_SYNC, "sync" },
+	{ OWFS_INODE_DIRSYNC, "dirsync" },
+	{ OWFS_INODE_PROJINHERIT, "projinherit" },
+};
+
+static void show_inode_flags(struct out *o, uint32_t flags)
+{
+	char names[128] = "";
+	size_t i, n = 0;
+
+	for (i = 0; i < ARRAY_SIZE(inode_flags); i++)
+		if (flags & inode_flags[i].flag)
+			n += (size_t)snprintf(names + n, sizeof(names) - n,
+					      "%s%s", n ? "," : "",
+					      inode_flags[i].name);
+	if (n)
+		out_str(o, "flag_names", names);
+}
+
 static bool show_inode(struct out *o, const void *val, size_t len)
 {
 	const struct owfs_inode_item *d = val;
@@ -44,6 +69,7 @@ static bool show_inode(struct out *o, const void *val, size_t len)
 	out_u64(o, "size", le64_to_cpu(d->size));
 	out_u64(o, "nblocks", le64_to_cpu(d->nblocks));
 	out_hex(o, "flags", le32_to_cpu(d->flags));
+	show_inode_flags(o, le32_to_cpu(d->flags));
 	out_u64(o, "projid", le32_to_cpu(d->projid));
 	out_hex(o, "rdev", le64_to_cpu(d->rdev));
 	out_u64(o, "parent", le64_to_cpu(d->parent));

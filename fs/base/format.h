@@ -225,7 +225,16 @@ struct owfs_inode_item {
 };
 static_assert(sizeof(struct owfs_inode_item) == 144, "format");
 
-#define OWFS_INODE_INTENTS	0x1u	/* has OWFS_ITEM_INTENT items */
+#define OWFS_INODE_INTENTS	0x01u	/* has OWFS_ITEM_INTENT items */
+/* What chattr(1) sets; of other types than files and directories only the two. */
+#define OWFS_INODE_IMMUTABLE	0x02u	/* nothing of it changes */
+#define OWFS_INODE_APPEND	0x04u	/* contents and entries are only added */
+#define OWFS_INODE_NODUMP	0x08u	/* not to be backed up (any type) */
+#define OWFS_INODE_NOATIME	0x10u	/* its atime stays (any type) */
+#define OWFS_INODE_SYNC		0x20u	/* changes are durable when answered */
+#define OWFS_INODE_DIRSYNC	0x40u	/* directories: the same for entries */
+#define OWFS_INODE_PROJINHERIT	0x80u	/* directories: what is made in it gets
+					   its projid */
 
 /* A name in a directory; the name follows, not NUL terminated. */
 struct owfs_dirent_item {

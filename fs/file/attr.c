@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "file/attr.h"
 #include "file/file.h"
+#include "file/flags.h"
 #include "object/xattr.h"
 
 void owfs_getattr(struct owfs_inode *inode, struct stat *st,
@@ -93,8 +94,10 @@ static int setattr_locked(struct owfs_inode *inode, const struct owfs_attr *set,
 	struct owfs_fs *fs = inode->i_fs;
 	struct owfs_trans tr;
 	struct timespec now;
-	int ret = owfs_btree_prefetch(fs->fs_bt, &key);
+	int ret = owfs_flags_may_setattr(inode, mask);
 
+	if (!ret)
+		ret = owfs_btree_prefetch(fs->fs_bt, &key);
 	if (!ret)
 		ret = owfs_trans_begin(fs, &tr, 1, 1, OWFS_RESV_NORMAL);
 	if (ret)
@@ -138,7 +141,7 @@ int owfs_setattr(struct owfs_inode *inode, const struct owfs_attr *attr,
 		return set_size(inode, attr, mask);
 	if (!ret && mask)
 		OWFS_RETRY(inode->i_fs, ret, setattr_once(inode, attr, mask));
-	return ret;
+	return owfs_flags_settle(inode, OWFS_FLAGS_SYNC, ret);
 }
 
 /* ---------------------------------------------------- extended attributes */
@@ -157,19 +160,21 @@ ssize_t owfs_listxattr(struct owfs_inode *inode, char *list, size_t size)
 int owfs_setxattr(struct owfs_inode *inode, const char *name, size_t len,
 		  const void *value, size_t size, int flags)
 {
-	int ret;
+	int ret = owfs_flags_may_setxattr(inode);
 
-	OWFS_RETRY(inode->i_fs, ret,
-		   owfs_xattr_set(inode, name, len, value ? value : "",
-				  value ? size : 0, flags));
-	return ret;
+	if (!ret)
+		OWFS_RETRY(inode->i_fs, ret,
+			   owfs_xattr_set(inode, name, len, value ? value : "",
+					  value ? size : 0, flags));
+	return owfs_flags_settle(inode, OWFS_FLAGS_SYNC, ret);
 }
 
 int owfs_removexattr(struct owfs_inode *inode, const char *name, size_t len)
 {
-	int ret;
+	int ret = owfs_flags_may_setxattr(inode);
 
-	OWFS_RETRY(inode->i_fs, ret,
-		   owfs_xattr_set(inode, name, len, NULL, 0, 0));
-	return ret;
+	if (!ret)
+		OWFS_RETRY(inode->i_fs, ret,
+			   owfs_xattr_set(inode, name, len, NULL, 0, 0));
+	return owfs_flags_settle(inode, OWFS_FLAGS_SYNC, ret);
 }

@@ -17,6 +17,7 @@
 #include "file/attr.h"
 #include "file/cut.h"
 #include "file/file.h"
+#include "file/flags.h"
 #include "file/iomap.h"
 #include "file/staging.h"
 #include "object/extent.h"
@@ -233,7 +234,8 @@ static int truncate_once(struct owfs_inode *inode, uint64_t size,
 
 	owfs_range_lock(&inode->i_range, &range, size / bs, UINT64_MAX, true);
 	c.size = owfs_file_size(inode);
-	if (size <= c.size) {	/* at the same size, what was preallocated goes */
+	ret = owfs_flags_may_change(inode, false);
+	if (!ret && size <= c.size) {	/* at the same size, what was preallocated goes */
 		c.class = OWFS_RESV_FREEING;
 		c.first = div_round_up(size, bs);
 		c.end = UINT64_MAX;
@@ -261,7 +263,7 @@ int owfs_file_truncate_set(struct owfs_inode *inode, uint64_t size,
 	if (!ret)
 		OWFS_RETRY(inode->i_fs, ret,
 			   truncate_once(inode, size, set, mask));
-	return ret;
+	return owfs_flags_settle(inode, OWFS_FLAGS_SYNC, ret);
 }
 
 int owfs_file_truncate(struct owfs_inode *inode, uint64_t size)
@@ -496,7 +498,9 @@ static int falloc_once(struct owfs_inode *inode, falloc_fn *fn, uint64_t pos,
 
 	owfs_range_lock(&inode->i_range, &range, pos / bs, (end - 1) / bs,
 			true);
-	ret = fn(inode, pos, end, keep_size);
+	ret = owfs_flags_may_change(inode, fn == allocate_locked);
+	if (!ret)
+		ret = fn(inode, pos, end, keep_size);
 	owfs_range_unlock(&inode->i_range, &range);
 	return ret;
 }
@@ -522,5 +526,5 @@ int owfs_file_fallocate(struct owfs_inode *inode, int mode, loff_t pos,
 			   falloc_once(inode, fn, (uint64_t)pos,
 				       (uint64_t)pos + (uint64_t)len,
 				       mode & FALLOC_FL_KEEP_SIZE));
-	return ret;
+	return owfs_flags_settle(inode, OWFS_FLAGS_SYNC, ret);
 }

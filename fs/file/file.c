@@ -16,6 +16,7 @@
 #include "base/util.h"
 #include "file/cut.h"
 #include "file/file.h"
+#include "file/flags.h"
 #include "file/iomap.h"
 #include "file/staging.h"
 #include "object/intent.h"
@@ -112,7 +113,8 @@ static void read_touch_atime(struct owfs_inode *inode)
 		return;
 	owfs_fs_now(inode->i_fs, &now);
 	pthread_rwlock_rdlock(&inode->i_lock);
-	due = atime_is_due(&inode->i_attr, &now);
+	due = !(inode->i_attr.flags & OWFS_INODE_NOATIME) &&
+	      atime_is_due(&inode->i_attr, &now);
 	pthread_rwlock_unlock(&inode->i_lock);
 	if (!due)
 		return;
@@ -186,10 +188,44 @@ struct write {
 	loff_t pos;
 	uint64_t size;			/* of the file, before */
 	owfs_fileoff_t first, end;	/* blocks */
+	unsigned int how;		/* WRITE_ */
 	char *edges;			/* two blocks; NULL: none is partial */
 	bool head, tail;		/* the first, the last block is an edge;
 					   a single partial block is a head */
 };
+
+#define WRITE_APPEND	0x1u
+#define WRITE_KILL_PRIV	0x2u
+#define WRITE_CACHED	0x4u
+
+/* Does the write leave every byte as it is that is in the file already? */
+static int check_only_adds(const struct write *w)
+{
+	size_t len = min_u64(w->len, w->size - (uint64_t)w->pos);
+	char *old = aligned_alloc(OWFS_IO_ALIGN, OWFS_IO_ALIGN *
+				  div_round_up(len, OWFS_IO_ALIGN));
+	int ret = -ENOMEM;
+
+	if (old)
+		ret = read_range(w->inode, old, len, w->pos);
+	if (!ret && memcmp(old, w->buf, len))
+		ret = -EPERM;
+	free(old);
+	return ret;
+}
+
+/* What the inode's flags say to it.  Caller holds the range. */
+static int check_allowed(const struct write *w)
+{
+	int ret = owfs_flags_may_change(w->inode, true);
+
+	if (ret || (uint64_t)w->pos >= w->size)
+		return ret;
+	ret = owfs_flags_may_change(w->inode, false);
+	if (ret && (w->how & WRITE_CACHED))
+		ret = check_only_adds(w);
+	return ret;
+}
 
 static int write_merge_edge(struct write *w, owfs_fileoff_t off, char *block)
 {
@@ -276,14 +312,16 @@ static int write_data(struct write *w)
 }
 
 /* Data first, then the transaction; on failure what was staged goes back. */
-static int write_through(struct write *w, bool kill_priv)
+static int write_through(struct write *w)
 {
 	struct owfs_ioend io = {
 		.pos = w->pos, .written = w->len, .stamp = true,
-		.kill_priv = kill_priv,
+		.kill_priv = w->how & WRITE_KILL_PRIV,
 	};
-	int ret = write_merge_edges(w), err;
+	int ret = check_allowed(w), err;
 
+	if (!ret)
+		ret = write_merge_edges(w);
 	if (!ret) {
 		ret = write_data(w);
 		io.error = ret;
@@ -320,14 +358,14 @@ static uint64_t append_lock(struct owfs_inode *inode, struct owfs_range *range)
 }
 
 static int write_once(struct owfs_inode *inode, const void *buf, size_t len,
-		      loff_t *pos, bool append, bool kill_priv)
+		      loff_t *pos, unsigned int how)
 {
 	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
-	struct write w = { .inode = inode, .buf = buf, .len = len };
+	struct write w = { .inode = inode, .buf = buf, .len = len, .how = how };
 	struct owfs_range range;
 	int ret = -EFBIG;
 
-	if (append) {
+	if (how & WRITE_APPEND) {
 		w.size = append_lock(inode, &range);
 		*pos = (loff_t)w.size;
 	} else {
@@ -339,7 +377,7 @@ static int write_once(struct owfs_inode *inode, const void *buf, size_t len,
 	w.first = (uint64_t)w.pos / bs;
 	w.end = div_round_up((uint64_t)w.pos + len, bs);
 	if (len <= OWFS_FILE_BYTES_MAX - (uint64_t)w.pos)
-		ret = write_through(&w, kill_priv);
+		ret = write_through(&w);
 	owfs_range_unlock(&inode->i_range, &range);
 	return ret;
 }
@@ -358,9 +396,10 @@ int owfs_file_make_room(struct owfs_inode *inode)
 	return ret;
 }
 
-ssize_t owfs_file_write(struct owfs_inode *inode, const void *buf, size_t len,
-			loff_t pos, bool append, bool kill_priv)
+static ssize_t write_all(struct owfs_inode *inode, const void *buf, size_t len,
+			 loff_t pos, unsigned int how)
 {
+	bool append = how & WRITE_APPEND;
 	size_t n, done = 0;
 	int ret = owfs_file_check(inode);
 
@@ -376,13 +415,30 @@ ssize_t owfs_file_write(struct owfs_inode *inode, const void *buf, size_t len,
 		n = min_u64(len - done, OWFS_WRITE_MAX);
 		OWFS_RETRY(inode->i_fs, ret,
 			   write_once(inode, (const char *)buf + done, n, &pos,
-				      append, kill_priv));
+				      how));
 		if (ret)
 			break;
 		pos += (loff_t)n;
-		append = false;	/* the rest follows, whoever came between */
+		how &= ~WRITE_APPEND;	/* the rest follows, whoever came between */
 	}
-	return done ? (ssize_t)done : ret;
+	if (done)
+		ret = owfs_flags_settle(inode, OWFS_FLAGS_SYNC, 0);
+	return done && !ret ? (ssize_t)done : ret;
+}
+
+ssize_t owfs_file_write(struct owfs_inode *inode, const void *buf, size_t len,
+			loff_t pos, bool append, bool kill_priv)
+{
+	return write_all(inode, buf, len, pos,
+			 (append ? WRITE_APPEND : 0) |
+			 (kill_priv ? WRITE_KILL_PRIV : 0));
+}
+
+ssize_t owfs_file_writeback(struct owfs_inode *inode, const void *buf,
+			    size_t len, loff_t pos, bool kill_priv)
+{
+	return write_all(inode, buf, len, pos,
+			 WRITE_CACHED | (kill_priv ? WRITE_KILL_PRIV : 0));
 }
 
 /* ----------------------------------------------------------------- the rest */

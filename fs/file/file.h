@@ -24,6 +24,13 @@ ssize_t owfs_file_read(struct owfs_inode *inode, void *buf, size_t len,
 #define OWFS_WRITE_MAX	(1u << 20)
 ssize_t owfs_file_write(struct owfs_inode *inode, const void *buf, size_t len,
 			loff_t pos, bool append, bool kill_priv);
+/*
+ * The same for pages of a cache, which were changed some time ago and come as
+ * a whole: in an append-only file they may contain what is there already, but
+ * not change it.
+ */
+ssize_t owfs_file_writeback(struct owfs_inode *inode, const void *buf,
+			    size_t len, loff_t pos, bool kill_priv);
 /* Waits until everything done to the inode so far is durable; reports lost data. */
 int owfs_file_fsync(struct owfs_inode *inode, bool datasync);
 /*

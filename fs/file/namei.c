@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/util.h"
+#include "file/flags.h"
 #include "file/names.h"
 #include "object/orphan.h"
 
@@ -249,7 +250,7 @@ static void newnode_attr(struct owfs_attr *a, struct owfs_inode *dir,
 		a->rdev = nn->rdev;
 	if (S_ISDIR(a->mode))
 		a->parent = dir->i_ino;
-	a->projid = dir->i_attr.projid;
+	owfs_flags_inherit(a, &dir->i_attr);
 	owfs_fs_now(dir->i_fs, &a->btime);
 	a->atime = a->mtime = a->ctime = a->btime;
 }
@@ -299,6 +300,9 @@ static int find_free(struct owfs_inode *dir, const char *name, size_t len,
 	ret = owfs_dir_find(dir->i_fs, dir->i_ino, name, len, slot);
 	if (ret != -ENOENT)
 		return ret ? ret : -EEXIST;
+	ret = owfs_flags_may_add(dir);
+	if (ret)
+		return ret;
 	if (slot->full)
 		return -ENOSPC;
 	if (subdir && dir->i_attr.nlink >= OWFS_LINK_MAX)
@@ -380,6 +384,11 @@ int owfs_create(struct owfs_inode *dir, const char *name, size_t len,
 		ret = check_newnode(nn);
 	if (!ret)
 		OWFS_RETRY(dir->i_fs, ret, create_once(dir, name, len, nn, ip));
+	if (ret)
+		return ret;
+	ret = owfs_flags_settle(dir, OWFS_FLAGS_DIRSYNC, 0);
+	if (ret)
+		owfs_iput(*ip);
 	return ret;
 }
 
@@ -394,7 +403,9 @@ static int tmpfile_locked(struct owfs_inode *dir, const struct owfs_newnode *nn,
 
 	if (dir->i_attr.nlink == 0)
 		return -ENOENT;
-	ret = owfs_names_new_inode(dir, nn, &inode);
+	ret = owfs_flags_may_add(dir);
+	if (!ret)
+		ret = owfs_names_new_inode(dir, nn, &inode);
 	if (ret)
 		return ret;
 	inode->i_attr.nlink = 0;
@@ -478,11 +489,15 @@ static int link_locked(struct owfs_inode *inode, struct owfs_inode *dir,
 	struct owfs_trans tr;
 	int ret = find_free(dir, name, len, false, &slot);
 
+	if (!ret)
+		ret = owfs_flags_may_link(inode);
 	if (ret)
 		return ret;
 	if (inode->i_attr.nlink >= OWFS_LINK_MAX)
 		return -EMLINK;
-	ret = owfs_names_prefetch(inode);
+	ret = owfs_flags_may_stand(inode, dir);
+	if (!ret)
+		ret = owfs_names_prefetch(inode);
 	if (!ret && owfs_orphan_flags(&inode->i_attr))
 		ret = owfs_btree_prefetch(dir->i_fs->fs_bt, &orphan);
 	if (!ret)
@@ -516,7 +531,7 @@ int owfs_link(struct owfs_inode *inode, struct owfs_inode *dir,
 	if (inode->i_type == S_IFDIR)
 		return -EPERM;
 	OWFS_RETRY(dir->i_fs, ret, link_once(inode, dir, name, len));
-	return ret;
+	return owfs_flags_settle(dir, OWFS_FLAGS_DIRSYNC, ret);
 }
 
 /* ---------------------------------------------------------- unlink, rmdir */
@@ -565,8 +580,10 @@ static int unlink_locked(struct owfs_inode *dir, struct owfs_inode *inode,
 	struct owfs_key orphan = owfs_orphan_key(inode->i_ino);
 	struct owfs_btree *bt = dir->i_fs->fs_bt;
 	struct owfs_trans tr;
-	int ret = check_nlink(dir, inode);
+	int ret = owfs_flags_may_remove(dir, inode);
 
+	if (!ret)
+		ret = check_nlink(dir, inode);
 	if (!ret && inode->i_type == S_IFDIR)
 		ret = owfs_dir_check_empty(dir->i_fs, inode->i_ino);
 	if (!ret)
@@ -615,7 +632,7 @@ int owfs_unlink(struct owfs_inode *dir, const char *name, size_t len)
 
 	if (!ret)
 		OWFS_RETRY(dir->i_fs, ret, unlink_once(dir, name, len, false));
-	return ret;
+	return owfs_flags_settle(dir, OWFS_FLAGS_DIRSYNC, ret);
 }
 
 int owfs_rmdir(struct owfs_inode *dir, const char *name, size_t len)
@@ -624,7 +641,7 @@ int owfs_rmdir(struct owfs_inode *dir, const char *name, size_t len)
 
 	if (!ret)
 		OWFS_RETRY(dir->i_fs, ret, unlink_once(dir, name, len, true));
-	return ret;
+	return owfs_flags_settle(dir, OWFS_FLAGS_DIRSYNC, ret);
 }
 
 /* ---------------------------------------------------------------- readdir */

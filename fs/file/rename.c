@@ -12,6 +12,7 @@
 #include <linux/fs.h>
 
 #include "base/err.h"
+#include "file/flags.h"
 #include "file/names.h"
 #include "object/itable.h"
 #include "object/orphan.h"
@@ -197,6 +198,21 @@ static int check_kinds(struct rename *r)
 	return 0;
 }
 
+/* Caller holds all inodes. */
+static int check_flags_of(struct rename *r)
+{
+	int ret = owfs_flags_may_remove(r->odir, r->old);
+
+	if (!ret)
+		ret = r->new ? owfs_flags_may_remove(r->ndir, r->new)
+			     : owfs_flags_may_add(r->ndir);
+	if (!ret)
+		ret = owfs_flags_may_stand(r->old, r->ndir);
+	if (!ret && (r->flags & RENAME_EXCHANGE))
+		ret = owfs_flags_may_stand(r->new, r->odir);
+	return ret;
+}
+
 /* Counts that this will take one from must have one. */
 static int check_counts(struct rename *r)
 {
@@ -359,8 +375,10 @@ static int rename_commit(struct rename *r)
 {
 	static const struct owfs_newnode whiteout = { .mode = S_IFCHR };
 	struct owfs_trans tr;
-	int ret = check_counts(r);
+	int ret = check_flags_of(r);
 
+	if (!ret)
+		ret = check_counts(r);
 	if (!ret && is_dir(r->new) && !(r->flags & RENAME_EXCHANGE))
 		ret = owfs_dir_check_empty(r->fs, r->new->i_ino);
 	if (!ret)
@@ -459,5 +477,6 @@ int owfs_rename(struct owfs_inode *odir, const char *oname, size_t olen,
 		ret = owfs_names_may_change(ndir, nname, nlen);
 	if (!ret)
 		OWFS_RETRY(r.fs, ret, rename_once(&r));
-	return ret;
+	ret = owfs_flags_settle(odir, OWFS_FLAGS_DIRSYNC, ret);
+	return owfs_flags_settle(ndir, OWFS_FLAGS_DIRSYNC, ret);
 }

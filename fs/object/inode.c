@@ -129,6 +129,22 @@ static bool time_from_disk(struct timespec *ts, const struct owfs_time_disk *d)
 	return ts->tv_nsec < 1000000000 && le32_to_cpu(d->zero) == 0;
 }
 
+uint32_t owfs_attr_flags_possible(uint32_t mode)
+{
+	const uint32_t any = OWFS_INODE_NODUMP | OWFS_INODE_NOATIME;
+	const uint32_t both = any | OWFS_INODE_IMMUTABLE | OWFS_INODE_APPEND |
+			      OWFS_INODE_SYNC;
+
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return both | OWFS_INODE_INTENTS;
+	case S_IFDIR:
+		return both | OWFS_INODE_DIRSYNC | OWFS_INODE_PROJINHERIT;
+	default:
+		return any;
+	}
+}
+
 static bool attr_is_sound(const struct owfs_attr *a)
 {
 	switch (a->mode & S_IFMT) {
@@ -153,7 +169,7 @@ static bool attr_is_sound(const struct owfs_attr *a)
 	}
 	return !(a->mode & ~(uint32_t)(S_IFMT | 07777)) &&
 	       a->nlink <= OWFS_LINK_MAX && a->size <= OWFS_FILE_BYTES_MAX &&
-	       !(a->flags & ~OWFS_INODE_INTENTS);
+	       !(a->flags & ~owfs_attr_flags_possible(a->mode));
 }
 
 int owfs_attr_from_disk(struct owfs_attr *a, const struct owfs_inode_item *d,

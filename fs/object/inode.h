@@ -46,6 +46,8 @@ struct owfs_attr {
 int owfs_attr_from_disk(struct owfs_attr *a, const struct owfs_inode_item *d,
 			size_t len);	/* -EFSCORRUPTED */
 void owfs_attr_to_disk(struct owfs_inode_item *d, const struct owfs_attr *a);
+/* OWFS_INODE_ flags that an inode of this mode may have. */
+uint32_t owfs_attr_flags_possible(uint32_t mode);
 
 struct owfs_inode {
 	struct cds_lfht_node i_hash;

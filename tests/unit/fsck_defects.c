@@ -154,6 +154,16 @@ static void f_inode_mode(struct image *im)
 	POKE(im, im->file, mode, 0644);
 }
 
+static void f_inode_unknown_flag(struct image *im)
+{
+	POKE(im, im->file, flags, 0x100);
+}
+
+static void f_inode_misfit_flag(struct image *im)
+{
+	POKE(im, im->link, flags, OWFS_INODE_IMMUTABLE);
+}
+
 static void f_inode_time(struct image *im)
 {
 	POKE(im, im->file, mtime.nsec, 1000000000);
@@ -708,6 +718,8 @@ const struct defect defects[] = {
 	ITEM(f_item_alone, BAD_ITEM_ALONE, BAD_DIRENT_TARGET),
 	ITEM(f_item_misfit, BAD_ITEM_MISFIT),
 	ITEM(f_inode_mode, BAD_INODE_ITEM),
+	ITEM(f_inode_unknown_flag, BAD_INODE_ITEM),
+	ITEM(f_inode_misfit_flag, BAD_INODE_ITEM),
 	ITEM(f_inode_time, BAD_INODE_ITEM),
 	ITEM(f_inode_short, BAD_INODE_ITEM),
 	ITEM(f_inode_limit, BAD_INODE_LIMIT, BAD_INODE_LOST),

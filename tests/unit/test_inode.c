@@ -97,7 +97,7 @@ static void sample(struct owfs_attr *a)
 {
 	*a = (struct owfs_attr){
 		.mode = S_IFDIR | 02755, .nlink = 7, .uid = 1, .gid = 2,
-		.size = 3, .nblocks = 0, .flags = OWFS_INODE_INTENTS,
+		.size = 3, .nblocks = 0, .flags = OWFS_INODE_DIRSYNC,
 		.projid = 4, .rdev = 5, .parent = 17, .gen = 6,
 		.atime = { -1, 999999999 }, .mtime = { 1ll << 40, 0 },
 		.ctime = { 2, 3 }, .btime = { 4, 5 }, .xattr_next = 8,
@@ -121,7 +121,7 @@ static void test_attributes_survive_conversion(void **state)
 	assert_int_equal(b.mtime.tv_sec, 1ll << 40);
 	assert_int_equal(b.parent, 17);
 	assert_int_equal(b.xattr_next, 8);
-	assert_int_equal(b.flags, OWFS_INODE_INTENTS);
+	assert_int_equal(b.flags, OWFS_INODE_DIRSYNC);
 	assert_int_equal(b.projid, 4);
 }
 
@@ -155,12 +155,41 @@ static void test_impossible_attributes_are_refused(void **state)
 	REFUSED(parent, cpu_to_le64(OWFS_INO_MAX + 1));
 	REFUSED(nlink, cpu_to_le32(OWFS_LINK_MAX + 1));
 	REFUSED(size, cpu_to_le64(OWFS_FILE_BYTES_MAX + 1));
-	REFUSED(flags, cpu_to_le32(2));
+	REFUSED(flags, cpu_to_le32(0x100));
+	REFUSED(flags, cpu_to_le32(OWFS_INODE_INTENTS));
 	REFUSED(atime.nsec, cpu_to_le32(1000000000));
 	REFUSED(btime.zero, cpu_to_le32(1));
 	REFUSED(zero32, cpu_to_le32(1));
 	REFUSED(zero64, cpu_to_le64(1));
 #undef REFUSED
+}
+
+/* Each flag on each type: who may have it is said in format.md. */
+static void test_flags_fit_the_type(void **state)
+{
+	static const uint32_t types[] = {
+		S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK,
+	};
+	uint32_t flag, possible;
+	struct owfs_inode_item d;
+	struct owfs_attr a, b;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(types); i++) {
+		possible = types[i] == S_IFREG ? 0x3f :
+			   types[i] == S_IFDIR ? 0xfe : 0x18;
+		sample(&a);
+		a.mode = types[i] | 0644;
+		if (types[i] != S_IFDIR)
+			a.parent = 0;
+		for (flag = 1; flag; flag <<= 1) {
+			a.flags = flag;
+			owfs_attr_to_disk(&d, &a);
+			assert_int_equal(owfs_attr_from_disk(&b, &d, sizeof(d)),
+					 flag & possible ? 0 : -EFSCORRUPTED);
+		}
+	}
 }
 
 /* ----------------------------------------------------------------- lookup */
@@ -531,6 +560,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_attributes_survive_conversion),
 		cmocka_unit_test(test_impossible_attributes_are_refused),
+		cmocka_unit_test(test_flags_fit_the_type),
 		T(test_one_number_is_one_inode),
 		T(test_last_put_drops_the_inode),
 		T(test_numbers_that_name_nothing),

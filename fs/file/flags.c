@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Inode flags: setting, inheriting, obeying. */
+#include <fcntl.h>
+
+#include "base/err.h"
+#include "file/attr.h"
+#include "file/flags.h"
+
+/* Of what is changed, only these two forbid anything. */
+#define FROZEN		(OWFS_INODE_IMMUTABLE | OWFS_INODE_APPEND)
+
+#define INHERITED							\
+	(OWFS_INODE_NODUMP | OWFS_INODE_NOATIME | OWFS_INODE_SYNC |	\
+	 OWFS_INODE_DIRSYNC | OWFS_INODE_PROJINHERIT)
+
+static bool has(const struct owfs_inode *inode, uint32_t flags)
+{
+	return inode->i_attr.flags & flags;
+}
+
+/* For who holds no lock. */
+static uint32_t look(struct owfs_inode *inode)
+{
+	uint32_t flags, projid;
+
+	owfs_flags_get(inode, &flags, &projid);
+	return flags;
+}
+
+void owfs_flags_get(struct owfs_inode *inode, uint32_t *flags,
+		    uint32_t *projid)
+{
+	pthread_rwlock_rdlock(&inode->i_lock);
+	*flags = inode->i_attr.flags & OWFS_FLAGS_USER;
+	*projid = inode->i_attr.projid;
+	pthread_rwlock_unlock(&inode->i_lock);
+}
+
+void owfs_flags_inherit(struct owfs_attr *attr, const struct owfs_attr *dir)
+{
+	attr->flags |= dir->flags & INHERITED &
+		       owfs_attr_flags_possible(attr->mode);
+	if (dir->flags & OWFS_INODE_PROJINHERIT)
+		attr->projid = dir->projid;
+}
+
+/* ------------------------------------------------------------------ setting */
+
+/* Caller holds i_lock for writing. */
+static int set_locked(struct owfs_inode *inode, uint32_t flags, uint32_t projid)
+{
+	struct owfs_key key = owfs_key(inode->i_ino, OWFS_ITEM_INODE, 0);
+	struct owfs_attr *attr = &inode->i_attr;
+	struct owfs_fs *fs = inode->i_fs;
+	struct owfs_trans tr;
+	int ret;
+
+	if (attr->flags & flags & OWFS_INODE_IMMUTABLE &&
+	    (attr->flags != flags || attr->projid != projid))
+		return -EPERM;
+	ret = owfs_btree_prefetch(fs->fs_bt, &key);
+	if (!ret)
+		ret = owfs_trans_begin(fs, &tr, 1, 1, OWFS_RESV_NORMAL);
+	if (ret)
+		return ret;
+	attr->flags = flags;
+	attr->projid = projid;
+	owfs_fs_now(fs, &attr->ctime);
+	owfs_inode_store(&tr, inode, false);
+	return owfs_trans_end(&tr);
+}
+
+static int set_once(struct owfs_inode *inode, uint32_t mask, uint32_t flags,
+		    const uint32_t *projid)
+{
+	const struct owfs_attr *attr = &inode->i_attr;
+	int ret;
+
+	pthread_rwlock_wrlock(&inode->i_lock);
+	ret = set_locked(inode, (attr->flags & ~mask) | flags,
+			 projid ? *projid : attr->projid);
+	pthread_rwlock_unlock(&inode->i_lock);
+	return ret;
+}
+
+int owfs_flags_set(struct owfs_inode *inode, uint32_t mask, uint32_t flags,
+		   const uint32_t *projid)
+{
+	int ret = owfs_fs_writable(inode->i_fs);
+
+	if (ret)
+		return ret;
+	if ((mask & ~OWFS_FLAGS_USER) || (flags & ~mask) ||
+	    (flags & ~owfs_attr_flags_possible(inode->i_type)))
+		return -EOPNOTSUPP;
+	OWFS_RETRY(inode->i_fs, ret, set_once(inode, mask, flags, projid));
+	return owfs_flags_settle(inode, OWFS_FLAGS_SYNC, ret);
+}
+
+/* ----------------------------------------------------------------- obeying */
+
+int owfs_flags_may_add(const struct owfs_inode *dir)
+{
+	return has(dir, OWFS_INODE_IMMUTABLE) ? -EPERM : 0;
+}
+
+int owfs_flags_may_remove(const struct owfs_inode *dir,
+			  const struct owfs_inode *inode)
+{
+	return has(dir, FROZEN) || has(inode, FROZEN) ? -EPERM : 0;
+}
+
+int owfs_flags_may_link(const struct owfs_inode *inode)
+{
+	return has(inode, FROZEN) ? -EPERM : 0;
+}
+
+int owfs_flags_may_stand(const struct owfs_inode *inode,
+			 const struct owfs_inode *dir)
+{
+	if (has(dir, OWFS_INODE_PROJINHERIT) &&
+	    inode->i_attr.projid != dir->i_attr.projid)
+		return -EXDEV;
+	return 0;
+}
+
+int owfs_flags_may_setattr(const struct owfs_inode *inode, unsigned int mask)
+{
+	const unsigned int touch = OWFS_SET_ATIME_NOW | OWFS_SET_MTIME_NOW;
+
+	if (!has(inode, FROZEN))
+		return 0;
+	if (has(inode, OWFS_INODE_IMMUTABLE))
+		return -EPERM;
+	/* both times set to now is what anybody may who may write */
+	if ((mask & touch) == touch)
+		mask &= ~touch;
+	return mask & (OWFS_SET_MODE | OWFS_SET_UID | OWFS_SET_GID |
+		       OWFS_SET_SIZE | OWFS_SET_ATIME | OWFS_SET_MTIME |
+		       touch) ? -EPERM : 0;
+}
+
+int owfs_flags_may_setxattr(struct owfs_inode *inode)
+{
+	return look(inode) & FROZEN ? -EPERM : 0;
+}
+
+int owfs_flags_may_change(struct owfs_inode *inode, bool add)
+{
+	return look(inode) & (add ? OWFS_INODE_IMMUTABLE : FROZEN) ? -EPERM : 0;
+}
+
+int owfs_flags_may_open(struct owfs_inode *inode, int open_flags)
+{
+	const bool writes = (open_flags & O_ACCMODE) != O_RDONLY;
+	const uint32_t flags = look(inode);
+
+	if ((flags & OWFS_INODE_IMMUTABLE) && writes)
+		return -EPERM;
+	if ((flags & OWFS_INODE_APPEND) &&
+	    ((writes && !(open_flags & O_APPEND)) || (open_flags & O_TRUNC)))
+		return -EPERM;
+	return 0;
+}
+
+int owfs_flags_settle(struct owfs_inode *inode, uint32_t which, int ret)
+{
+	if (ret || !(look(inode) & which))
+		return ret;
+	return owfs_commit_all(inode->i_fs);
+}
