@@ -19,10 +19,20 @@
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct server *srv = server_of(req);
+	struct owfs_inode *inode;
+	int ret;
 
-	(void)ino;
 	if (!srv->counts_opens) {
 		fuse_reply_err(req, ENOSYS);
+		return;
+	}
+	ret = server_get(srv, ino, &inode);
+	if (!ret) {
+		ret = owfs_flags_may_open(inode, fi->flags);
+		server_put(srv, inode);
+	}
+	if (ret) {
+		server_reply(req, ret);
 		return;
 	}
 	fi->keep_cache = 1;
@@ -120,12 +130,14 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	ssize_t ret = server_get(srv, ino, &inode);
 	bool kill;
 
-	(void)fi;
 	(void)buf;	/* the data is aligned where the session put it */
 	if (!ret) {
 		kill = owfs_session_kill_suidgid() && has_setid(inode);
-		ret = owfs_file_write(inode, owfs_session_payload(), size, off,
-				      false, kill);
+		ret = fi->writepage ?
+			owfs_file_writeback(inode, owfs_session_payload(),
+					    size, off, kill) :
+			owfs_file_write(inode, owfs_session_payload(), size,
+					off, false, kill);
 		server_put(srv, inode);
 		if (kill && ret >= 0)
 			mode_changed(srv, ino);

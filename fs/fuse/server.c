@@ -273,8 +273,15 @@ static void server_abandon(void *ctx)
 	close_device(srv);
 }
 
+/* From this protocol on (Linux 5.14) the kernel has checked who sets flags. */
+#define MINOR_FILEATTR	34
+
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
+	struct server *srv = container_of((struct owfs_session *)userdata,
+					  struct server, session);
+
+	srv->checks_callers = srv->session.minor < MINOR_FILEATTR;
 	owfs_session_conn(userdata, conn);
 	owfs_worker_serving();
 }
@@ -290,6 +297,7 @@ static const struct owfs_session_ops session_ops = {
 	.tmpfile = op_tmpfile,
 	.copy = op_copy,
 	.syncfs = op_syncfs,
+	.ioctl = op_ioctl,
 };
 
 static const struct fuse_lowlevel_ops lowlevel_ops = {

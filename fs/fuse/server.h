@@ -13,6 +13,7 @@
 #include "base/util.h"
 #include "file/attr.h"
 #include "file/file.h"
+#include "file/flags.h"
 #include "file/mount.h"
 #include "file/namei.h"
 #include "fuse/log.h"
@@ -40,6 +41,8 @@ struct server {
 	struct owfs_fs *fs;		/* under gate; NULL once stopped */
 	int stop_ret;			/* under gate */
 
+	bool checks_callers;		/* of ioctls about flags: an old kernel
+					   leaves that to us */
 	bool counts_opens;		/* plain fuse: commit at the last close */
 	int nopen;			/* atomic */
 };
@@ -128,5 +131,10 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t pos,
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t pos, int whence,
 	      struct fuse_file_info *fi);
 void op_copy(fuse_req_t req, const struct fuse_copy_args *args);
+
+/* ops_ioctl.c */
+void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
+	      struct fuse_file_info *fi, unsigned int flags, const void *in_buf,
+	      size_t in_bufsz, size_t out_bufsz);
 
 #endif

@@ -200,6 +200,7 @@ static void keep_init(struct owfs_session *s, const struct in_header *h,
 	struct init_in in = { 0 };
 
 	memcpy(&in, body, len < sizeof(in) ? len : sizeof(in));
+	s->minor = in.minor;
 	s->offered = in.flags;
 	if (in.flags & INIT_EXT)
 		s->offered |= (uint64_t)in.flags2 << 32;

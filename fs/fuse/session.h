@@ -66,6 +66,7 @@ struct owfs_session {
 	const struct owfs_session_ops *ops;
 	uint64_t want;		/* answered if the kernel offers them */
 	uint64_t offered;	/* the kernel's INIT flags; valid from ->init on */
+	unsigned int minor;	/* of the kernel's protocol; the same */
 	uint64_t init_unique;	/* of the INIT not answered yet; 0 none */
 	struct fuse_session *se;
 	struct owfs_turn turn;

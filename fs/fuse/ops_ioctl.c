@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ioctls.  The kernel copies as many bytes in and out as the number of the
+ * ioctl says, or, where it calls for itself, as it has.  What is not known is
+ * ENOTTY, and what is too short EINVAL.
+ */
+#include "fuse/server.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/fs.h>
+#include <string.h>
+
+#include "fuse/caller.h"
+
+/* One ioctl being answered. */
+struct call {
+	fuse_req_t req;
+	struct server *srv;
+	fuse_ino_t ino;
+	const void *in;
+	size_t in_size, out_size;
+};
+
+static bool caller_may(const struct call *c, unsigned int cap)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(c->req);
+
+	return owfs_caller_may(ctx->uid, ctx->pid, cap);
+}
+
+/* ------------------------------------------------------------- inode flags */
+
+static const struct {
+	uint32_t owfs, fs, xflag;	/* xflag 0: FSSETXATTR does not know it */
+} words[] = {
+	{ OWFS_INODE_IMMUTABLE, FS_IMMUTABLE_FL, FS_XFLAG_IMMUTABLE },
+	{ OWFS_INODE_APPEND, FS_APPEND_FL, FS_XFLAG_APPEND },
+	{ OWFS_INODE_NODUMP, FS_NODUMP_FL, FS_XFLAG_NODUMP },
+	{ OWFS_INODE_NOATIME, FS_NOATIME_FL, FS_XFLAG_NOATIME },
+	{ OWFS_INODE_SYNC, FS_SYNC_FL, FS_XFLAG_SYNC },
+	{ OWFS_INODE_DIRSYNC, FS_DIRSYNC_FL, 0 },
+	{ OWFS_INODE_PROJINHERIT, FS_PROJINHERIT_FL, FS_XFLAG_PROJINHERIT },
+};
+
+static uint32_t fs_of_owfs(uint32_t owfs)
+{
+	uint32_t fs = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		if (owfs & words[i].owfs)
+			fs |= words[i].fs;
+	return fs;
+}
+
+static uint32_t xflags_of_owfs(uint32_t owfs)
+{
+	uint32_t xflags = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		if (owfs & words[i].owfs)
+			xflags |= words[i].xflag;
+	return xflags;
+}
+
+/* What is known of *@fs is taken out of it. */
+static uint32_t owfs_of_fs(uint32_t *fs)
+{
+	uint32_t owfs = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		if (*fs & words[i].fs) {
+			owfs |= words[i].owfs;
+			*fs &= ~words[i].fs;
+		}
+	return owfs;
+}
+
+static uint32_t owfs_of_xflags(uint32_t *xflags)
+{
+	uint32_t owfs = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		if (*xflags & words[i].xflag) {
+			owfs |= words[i].owfs;
+			*xflags &= ~words[i].xflag;
+		}
+	return owfs;
+}
+
+static void get_flags(const struct call *c, struct owfs_inode *inode)
+{
+	uint32_t flags, projid, fs;
+
+	if (c->out_size < sizeof(fs)) {
+		fuse_reply_err(c->req, EINVAL);
+		return;
+	}
+	owfs_flags_get(inode, &flags, &projid);
+	fs = fs_of_owfs(flags);
+	fuse_reply_ioctl(c->req, 0, &fs, sizeof(fs));
+}
+
+static void get_xattr(const struct call *c, struct owfs_inode *inode)
+{
+	struct fsxattr fsx = { 0 };
+	uint32_t flags;
+
+	if (c->out_size < sizeof(fsx)) {
+		fuse_reply_err(c->req, EINVAL);
+		return;
+	}
+	owfs_flags_get(inode, &flags, &fsx.fsx_projid);
+	fsx.fsx_xflags = xflags_of_owfs(flags);
+	fuse_reply_ioctl(c->req, 0, &fsx, sizeof(fsx));
+}
+
+/* As Linux does since 5.13 before it asks us. */
+static int check_caller(const struct call *c, struct owfs_inode *inode,
+			uint32_t mask, uint32_t flags)
+{
+	const uint32_t frozen = OWFS_INODE_IMMUTABLE | OWFS_INODE_APPEND;
+	uint32_t now, projid;
+	struct stat st;
+
+	if (!c->srv->checks_callers)
+		return 0;
+	owfs_getattr(inode, &st, NULL);
+	if (fuse_req_ctx(c->req)->uid != st.st_uid &&
+	    !caller_may(c, CAP_FOWNER))
+		return -EPERM;
+	owfs_flags_get(inode, &now, &projid);
+	if ((now ^ flags) & mask & frozen && !caller_may(c, CAP_LINUX_IMMUTABLE))
+		return -EPERM;
+	return 0;
+}
+
+/*
+ * Before contents are frozen, what the kernel has in its cache shall arrive.
+ * Others have to serve it meanwhile.
+ */
+static void flush_cache(const struct call *c)
+{
+	if (c->srv->opts->threads == 1)
+		return;
+	owfs_session_will_wait(c->req);
+	fuse_lowlevel_notify_inval_inode(c->srv->session.se, c->ino, 0, 0);
+}
+
+static void set(const struct call *c, struct owfs_inode *inode, uint32_t mask,
+		uint32_t flags, const uint32_t *projid)
+{
+	int ret = check_caller(c, inode, mask, flags);
+
+	if (!ret) {
+		if (flags & (OWFS_INODE_IMMUTABLE | OWFS_INODE_APPEND))
+			flush_cache(c);
+		ret = owfs_flags_set(inode, mask, flags, projid);
+	}
+	if (ret) {
+		server_reply(c->req, ret);
+		return;
+	}
+	/* the kernel does not know that this changes the ctime */
+	fuse_lowlevel_notify_inval_inode(c->srv->session.se, c->ino, -1, 0);
+	fuse_reply_ioctl(c->req, 0, NULL, 0);
+}
+
+static void set_flags(const struct call *c, struct owfs_inode *inode)
+{
+	uint32_t fs, flags;
+
+	if (c->in_size < sizeof(fs)) {
+		fuse_reply_err(c->req, EINVAL);
+		return;
+	}
+	memcpy(&fs, c->in, sizeof(fs));
+	flags = owfs_of_fs(&fs);
+	if (fs)
+		fuse_reply_err(c->req, EOPNOTSUPP);
+	else
+		set(c, inode, OWFS_FLAGS_USER, flags, NULL);
+}
+
+static void set_xattr(const struct call *c, struct owfs_inode *inode)
+{
+	struct fsxattr fsx;
+	uint32_t flags;
+
+	if (c->in_size < sizeof(fsx)) {
+		fuse_reply_err(c->req, EINVAL);
+		return;
+	}
+	memcpy(&fsx, c->in, sizeof(fsx));
+	flags = owfs_of_xflags(&fsx.fsx_xflags);
+	if (fsx.fsx_xflags)
+		fuse_reply_err(c->req, EOPNOTSUPP);
+	else
+		set(c, inode, OWFS_FLAGS_USER & ~OWFS_INODE_DIRSYNC, flags,
+		    &fsx.fsx_projid);
+}
+
+/* ----------------------------------------------------------------- which one */
+
+static const struct {
+	unsigned int cmd;
+	void (*fn)(const struct call *c, struct owfs_inode *inode);
+} calls[] = {
+	{ (unsigned int)FS_IOC_GETFLAGS, get_flags },
+	{ (unsigned int)FS_IOC32_GETFLAGS, get_flags },
+	{ (unsigned int)FS_IOC_SETFLAGS, set_flags },
+	{ (unsigned int)FS_IOC32_SETFLAGS, set_flags },
+	{ (unsigned int)FS_IOC_FSGETXATTR, get_xattr },
+	{ (unsigned int)FS_IOC_FSSETXATTR, set_xattr },
+};
+
+void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
+	      struct fuse_file_info *fi, unsigned int flags, const void *in_buf,
+	      size_t in_bufsz, size_t out_bufsz)
+{
+	const struct call c = {
+		.req = req, .srv = server_of(req), .ino = ino, .in = in_buf,
+		.in_size = in_bufsz, .out_size = out_bufsz,
+	};
+	struct owfs_inode *inode;
+	size_t i;
+	int ret;
+
+	(void)arg;
+	(void)fi;
+	(void)flags;
+	for (i = 0; i < ARRAY_SIZE(calls) && calls[i].cmd != cmd; i++)
+		;
+	if (i == ARRAY_SIZE(calls)) {
+		fuse_reply_err(req, ENOTTY);
+		return;
+	}
+	ret = server_get(c.srv, ino, &inode);
+	if (ret) {
+		server_reply(req, ret);
+		return;
+	}
+	calls[i].fn(&c, inode);
+	server_put(c.srv, inode);
+}
