@@ -39,7 +39,7 @@ struct scene {
 
 extern const struct scene fault_scenes[];
 extern const unsigned int fault_nscenes;
-#define FAULT_SCENES_MAX	64
+#define FAULT_SCENES_MAX	128
 
 /*
  * What every scene begins with; ends as a crash would, with an unlinked file

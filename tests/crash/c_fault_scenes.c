@@ -107,6 +107,130 @@ const struct scene fault_scenes[] = {
 		OP(STEP_EVICT), ON(STEP_LIST, "d1"), END } },
 	{ .name = "two-copies-change", .copies = 2, .steps = {
 		ON(OP_CREATE, "d1/new"), ON(OP_UNLINK, "n1"), SYNC, END } },
+	{ .name = "two-copies-mount", .copies = 2, .mount = true, .steps = {
+		ON(OP_WRITE, "n0", .pos = 5000, .len = 9000), SYNC, END } },
+	{ .name = "two-copies-data", .copies = 2, .steps = {
+		ON(OP_WRITE, "n1", .pos = 100, .len = 50000),
+		ON(OP_TRUNCATE, "n1", .pos = 20000), ON(OP_FSYNC, "n1"),
+		OP(STEP_RECLAIM), SYNC, END } },
+	{ .name = "two-copies-names", .copies = 2, .steps = {
+		ON(OP_RENAME, "d0/d2", .path2 = "d1/moved"),
+		ON(OP_EXCHANGE, "n0", .path2 = "d1"), SYNC, END } },
+	{ .name = "rename-over-dir", .steps = {
+		ON(OP_RENAME, "d1", .path2 = "d0/d2"), SYNC, END } },
+	{ .name = "rename-over-link", .steps = {
+		ON(OP_RENAME, "n0", .path2 = "d0/link"), SYNC, END } },
+	{ .name = "rename-over-itself", .steps = {
+		ON(OP_RENAME, "n2", .path2 = "d0/n2"), SYNC, END } },
+	{ .name = "rename-over-many", .steps = {
+		ON(OP_RENAME, "n0", .path2 = "n1"), OP(STEP_RECLAIM),
+		OP(STEP_RECLAIM), SYNC, OP(STEP_RECLAIM), END } },
+	{ .name = "rename-over-open", .steps = {
+		ON(STEP_HOLD, "n1"), ON(OP_RENAME, "n2", .path2 = "n1"), SYNC,
+		OP(STEP_RELEASE), OP(STEP_RECLAIM), SYNC, END } },
+	{ .name = "exchange-dirs", .steps = {
+		ON(OP_EXCHANGE, "d0/d2", .path2 = "d1"), SYNC, END } },
+	{ .name = "unlink-link", .steps = {
+		ON(OP_UNLINK, "d0/n2"), ON(OP_UNLINK, "d0/link"), SYNC, END } },
+	{ .name = "unlink-create", .steps = {
+		ON(OP_UNLINK, "n0"), ON(OP_CREATE, "n0"),
+		ON(OP_WRITE, "n0", .len = 20000), ON(OP_FSYNC, "n0"),
+		OP(STEP_RECLAIM), END } },
+	{ .name = "unlink-all", .steps = {
+		ON(OP_UNLINK, "n0"), ON(OP_UNLINK, "n1"), ON(OP_UNLINK, "n2"),
+		OP(STEP_COMMIT), OP(STEP_RECLAIM), OP(STEP_RECLAIM),
+		OP(STEP_RECLAIM), SYNC, END } },
+	{ .name = "rmdir-parent", .steps = {
+		ON(OP_RMDIR, "d0/d2"), ON(OP_MKDIR, "d0/d2"), SYNC, END } },
+	{ .name = "dir-moves-twice", .steps = {
+		ON(OP_RENAME, "d0/d2", .path2 = "x"), OP(STEP_COMMIT),
+		ON(OP_RENAME, "x", .path2 = "d1/x"), SYNC, END } },
+	{ .name = "write-new", .steps = {
+		ON(OP_CREATE, "x"), ON(OP_WRITE, "x", .pos = 100, .len = 9000),
+		ON(OP_FSYNC, "x"), ON(OP_APPEND, "x", .len = 5), SYNC, END } },
+	{ .name = "write-far", .steps = {
+		ON(OP_WRITE, "n0", .pos = 230000, .len = 4096), SYNC,
+		END } },
+	{ .name = "write-one-byte", .steps = {
+		ON(OP_WRITE, "n0", .pos = 4095, .len = 2), ON(OP_FSYNC, "n0"),
+		END } },
+	{ .name = "write-read", .steps = {
+		OP(STEP_EVICT), ON(OP_WRITE, "n0", .pos = 70000, .len = 5000),
+		OP(STEP_EVICT), SYNC, END } },
+	{ .name = "overwrite-often", .steps = {
+		ON(OP_WRITE, "n2", .len = 4096, .seed = 1), OP(STEP_COMMIT),
+		ON(OP_WRITE, "n2", .len = 4096, .seed = 2), OP(STEP_COMMIT),
+		ON(OP_WRITE, "n2", .len = 4096, .seed = 3), SYNC, END } },
+	{ .name = "append-often", .steps = {
+		ON(OP_APPEND, "n2", .len = 3000), ON(OP_APPEND, "n2", .len = 3000),
+		ON(OP_APPEND, "n2", .len = 3000), ON(OP_FSYNC, "n2"), END } },
+	{ .name = "truncate-empty", .steps = {
+		ON(OP_TRUNCATE, "n0", .pos = 0), ON(OP_TRUNCATE, "n1", .pos = 0),
+		OP(STEP_RECLAIM), SYNC, END } },
+	{ .name = "truncate-write", .steps = {
+		ON(OP_TRUNCATE, "n1", .pos = 100),
+		ON(OP_WRITE, "n1", .pos = 100000, .len = 100), SYNC,
+		OP(STEP_RECLAIM), END } },
+	{ .name = "truncate-up-down", .steps = {
+		ON(OP_TRUNCATE, "n0", .pos = 101000),
+		ON(OP_TRUNCATE, "n0", .pos = 100001), SYNC, END } },
+	{ .name = "cut-goes-on", .steps = {
+		ON(OP_WRITE, "cut", .pos = 30000, .len = 30000),
+		OP(STEP_RECLAIM), ON(OP_TRUNCATE, "cut", .pos = 40000),
+		OP(STEP_RECLAIM), SYNC, END } },
+	{ .name = "cut-unlink", .steps = {
+		ON(OP_UNLINK, "cut"), OP(STEP_RECLAIM), OP(STEP_RECLAIM), SYNC,
+		END } },
+	{ .name = "punch-all", .steps = {
+		ON(OP_PUNCH, "n0", .len = 200000), SYNC,
+		END } },
+	{ .name = "punch-edges", .steps = {
+		ON(OP_PUNCH, "n0", .pos = 4097, .len = 4094),
+		ON(OP_PUNCH, "n1", .pos = 100, .len = 8000), SYNC, END } },
+	{ .name = "zero-many", .steps = {
+		ON(OP_ZERO, "n1", .pos = 3000, .len = 150000), SYNC,
+		OP(STEP_RECLAIM), END } },
+	{ .name = "zero-grow", .steps = {
+		ON(OP_ZERO, "n0", .pos = 95000, .len = 30000), SYNC, END } },
+	{ .name = "prealloc-keep", .steps = {
+		ON(OP_PREALLOC_KEEP, "n2", .pos = 4096, .len = 50000),
+		ON(OP_APPEND, "n2", .len = 10000),
+		ON(OP_TRUNCATE, "n2", .pos = 100), SYNC, END } },
+	{ .name = "prealloc-write", .steps = {
+		ON(OP_CREATE, "x"), ON(OP_PREALLOC, "x", .len = 40000),
+		OP(STEP_COMMIT), ON(OP_WRITE, "x", .pos = 5000, .len = 10000),
+		ON(OP_WRITE, "x", .pos = 5000, .len = 10000, .seed = 1),
+		ON(OP_FSYNC, "x"), END } },
+	{ .name = "setxattr-often", .steps = {
+		ON(OP_SETXATTR, "n2", .len = 2000), OP(STEP_COMMIT),
+		ON(OP_SETXATTR, "n2", .len = 10),
+		ON(OP_SETXATTR, "n2", .num = 2, .len = 2800), SYNC,
+		END } },
+	{ .name = "xattr-of-dir", .steps = {
+		ON(OP_SETXATTR, "d1", .len = 2000),
+		ON(OP_RENAME, "d1", .path2 = "x"), SYNC, END } },
+	{ .name = "remount-twice", .steps = {
+		OP(OP_REMOUNT), ON(OP_APPEND, "n0", .len = 5000), OP(OP_REMOUNT),
+		END } },
+	{ .name = "full-create", .full = true, .steps = {
+		ON(OP_CREATE, "d1/new"), ON(OP_MKDIR, "x"),
+		ON(OP_SYMLINK, "y", .path2 = "z"), SYNC, END } },
+	{ .name = "full-overwrite", .full = true, .steps = {
+		ON(OP_WRITE, "n0", .len = 4096, .seed = 1), OP(STEP_COMMIT),
+		ON(OP_WRITE, "n0", .len = 4096, .seed = 2), OP(STEP_COMMIT),
+		ON(OP_WRITE, "n0", .len = 4096, .seed = 3), SYNC, END } },
+	{ .name = "full-rename", .full = true, .steps = {
+		ON(OP_RENAME, "n0", .path2 = "n1"), OP(STEP_RECLAIM), SYNC,
+		ON(OP_APPEND, "n1", .len = 5000), SYNC, END } },
+	{ .name = "full-append", .full = true, .steps = {
+		ON(OP_UNLINK, "n1"), ON(OP_APPEND, "n2", .len = 50000),
+		OP(STEP_RECLAIM), SYNC, END } },
+	{ .name = "full-zero", .full = true, .steps = {
+		ON(OP_ZERO, "n0", .pos = 4096, .len = 40960), SYNC, END } },
+	{ .name = "discard-write", .discard = true, .steps = {
+		ON(OP_WRITE, "n0", .len = 40000), SYNC, OP(STEP_COMMIT),
+		ON(OP_WRITE, "n0", .len = 40000, .seed = 1), SYNC,
+		OP(STEP_COMMIT), END } },
 };
 
 const unsigned int fault_nscenes = ARRAY_SIZE(fault_scenes);

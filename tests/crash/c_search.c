@@ -24,20 +24,20 @@ static const struct scene {
 	unsigned int seeds;		/* by default */
 } scenes[] = {
 	{ "mixed", { .profile = &op_profile_mixed, .nops = 120, .depth = 3,
-		     .seeded = 2, .nest_every = 100 }, 8 },
+		     .plan.seeded = 2, .nest_every = 100 }, 8 },
 	{ "mixed-dup", { .profile = &op_profile_mixed, .nops = 100, .depth = 3,
-			 .copies = 2, .seeded = 2, .nest_every = 100 }, 3 },
+			 .copies = 2, .plan.seeded = 2, .nest_every = 100 }, 3 },
 	{ "mixed-16k", { .profile = &op_profile_mixed, .nops = 100, .depth = 2,
-			 .blocksize = 16384, .bytes = 64 << 20, .seeded = 1,
+			 .blocksize = 16384, .bytes = 64 << 20, .plan.seeded = 1,
 			 .nest_every = 100 }, 2 },
 	{ "names", { .profile = &op_profile_names, .nops = 400, .depth = 2,
-		     .cut_every = 3, .seeded = 1, .nest_every = 100 }, 2 },
+		     .cut_every = 3, .plan.seeded = 1, .nest_every = 100 }, 2 },
 	{ "data", { .profile = &op_profile_data, .nops = 120, .depth = 3,
-		    .seeded = 2, .nest_every = 100 }, 8 },
+		    .plan.seeded = 2, .nest_every = 100 }, 8 },
 	{ "intents", { .profile = &op_profile_intents, .nops = 500, .depth = 2,
-		       .cut_every = 6, .seeded = 1, .nest_every = 60 }, 2 },
+		       .cut_every = 6, .plan.seeded = 1, .nest_every = 60 }, 2 },
 	{ "full", { .profile = &op_profile_full, .nops = 500, .depth = 2,
-		    .cut_every = 12, .seeded = 1, .nest_every = 60 }, 1 },
+		    .cut_every = 12, .plan.seeded = 1, .nest_every = 60 }, 1 },
 };
 
 /* What came of it, in the order in which it is printed and kept. */

@@ -448,6 +448,20 @@ static void apply_torn(struct emubd_image *img, const struct emubd_event *ev,
 	}
 }
 
+/* The first half and some bytes: less than sectors promise. */
+static void apply_half(struct emubd_image *img, const struct emubd_event *ev)
+{
+	const uint64_t len = ev->len / 2 + 100;
+	unsigned char *buf;
+
+	if (ev->kind != EMUBD_WRITE)
+		return;
+	buf = emubd_must(malloc(len));
+	emubd_event_data(ev, 0, buf, len);
+	emubd_image_write(img, buf, len, ev->pos);
+	free(buf);
+}
+
 /*
  * How much of the window arrives, out of 16, depends on the seed, so that
  * nearly all and nearly nothing are tried as well as half; and so does whether
@@ -480,6 +494,23 @@ static void apply_seeded(struct emubd_image *img, struct emubd_event **win,
 	}
 }
 
+static bool arrives(enum emubd_crash_mode mode, size_t i, uint64_t seed)
+{
+	switch (mode) {
+	case EMUBD_CRASH_PREFIX:
+	case EMUBD_CRASH_TEAR_ONE:
+		return true;
+	case EMUBD_CRASH_DROP_ONE:
+		return i != seed;
+	case EMUBD_CRASH_KEEP_ONE:
+		return i == seed;
+	case EMUBD_CRASH_SUBSET:
+		return i < 64 && seed >> i & 1;
+	default:
+		return false;
+	}
+}
+
 static void apply_window(struct emubd_image *img, struct emubd_event **win,
 			 size_t n, enum emubd_crash_mode mode, uint64_t seed)
 {
@@ -487,10 +518,12 @@ static void apply_window(struct emubd_image *img, struct emubd_event **win,
 		apply_seeded(img, win, n, seed);
 		return;
 	}
-	for (size_t i = 0; i < n && mode != EMUBD_CRASH_NONE; i++)
-		if (mode == EMUBD_CRASH_PREFIX ||
-		    (mode == EMUBD_CRASH_DROP_ONE) != (i == seed))
+	for (size_t i = 0; i < n; i++) {
+		if (mode == EMUBD_CRASH_TEAR_ONE && i == seed)
+			apply_half(img, win[i]);
+		else if (arrives(mode, i, seed))
 			apply(img, win[i], 0);
+	}
 }
 
 /* The window's writes and discards, in order. */

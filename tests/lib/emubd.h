@@ -104,6 +104,9 @@ enum emubd_crash_mode {
 	EMUBD_CRASH_SEEDED,	/* some, in some order, each sector old or new */
 	EMUBD_CRASH_DROP_ONE,	/* all but number @seed of the window */
 	EMUBD_CRASH_KEEP_ONE,	/* only number @seed of the window */
+	EMUBD_CRASH_TEAR_ONE,	/* everything, of number @seed the first half, not
+				   even a whole sector at its end */
+	EMUBD_CRASH_SUBSET,	/* number i if bit i of @seed is set */
 };
 
 /* How many writes and discards the window before @cut has. */

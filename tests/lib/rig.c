@@ -39,6 +39,7 @@ void rig_env_init(struct rig_env *re, uint64_t seed)
 	re->env.random = rig_random;
 	re->ticks = 0;
 	re->rng.s = seed;
+	re->cut_extents = 0;
 }
 
 struct emubd *rig_mkfs(struct rig_env *re, uint64_t bytes, uint32_t blocksize,
@@ -67,6 +68,7 @@ int rig_mount(struct owfs_fs **fsp, struct emubd *e, struct rig_env *re,
 		.readonly = flags & RIG_READONLY,
 		.fallback = flags & RIG_FALLBACK,
 		.cache = 1 << 20,
+		.cut_extents = re->cut_extents,
 	};
 
 	return owfs_mount(fsp, &p);

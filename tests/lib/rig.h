@@ -17,6 +17,7 @@ struct rig_env {
 	struct owfs_env env;
 	uint64_t ticks;
 	struct rng rng;
+	unsigned int cut_extents;	/* of mounts; 0: default */
 };
 void rig_env_init(struct rig_env *re, uint64_t seed);
 

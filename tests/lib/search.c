@@ -33,6 +33,7 @@ struct run {
 	unsigned int n;			/* operations done */
 	unsigned int depth;
 	uint64_t seed;
+	struct seen seen;
 	struct owfs_inode *hold[HOLDS];
 };
 
@@ -154,7 +155,10 @@ static int one_op(struct run *r)
 	char text[400];
 	int want, got;
 
-	op_random(op, r->s->profile, &r->rng);
+	if (r->s->script && r->depth == 1)
+		*op = r->s->script[r->n];
+	else
+		op_random(op, r->s->profile, &r->rng);
 	h->start = emubd_log_len(r->e);
 	before = model_clone(r->model);
 	want = model_apply(r->model, op);
@@ -340,13 +344,16 @@ static int go_on(struct run *r, struct emubd *e, int k, uint64_t seed)
 	return ret;
 }
 
-/* Make the older commit the current one, by changing nothing of it. */
-static int settle_fallback(struct run *r, struct emubd *e)
+/*
+ * One more commit of what is there: with RIG_FALLBACK the older commit becomes
+ * the current one, without it the last two look the same.
+ */
+static int settle(struct emubd *e, struct rig_env *env, unsigned int flags)
 {
 	struct owfs_attr attr = { .mode = 0755 };
 	struct owfs_inode *root;
 	struct owfs_fs *fs;
-	int ret = rig_mount(&fs, e, &r->env, RIG_FALLBACK, &quiet);
+	int ret = rig_mount(&fs, e, env, flags, &quiet);
 
 	if (ret)
 		return ret;
@@ -364,7 +371,7 @@ static int settle_fallback(struct run *r, struct emubd *e)
 /* @old shows operation @k after falling back: write, crash, look again. */
 static int go_on_fallback(struct run *r, struct emubd *old, int k)
 {
-	int ret = settle_fallback(r, old);
+	int ret = settle(old, &r->env, RIG_FALLBACK);
 
 	if (ret)
 		return violation(r, "going on after a fallback: %s",
@@ -399,40 +406,74 @@ static int judge_fallback(struct run *r, struct emubd *e, unsigned int hi,
 	return k;
 }
 
-static int judge(struct run *r, size_t cut, enum emubd_crash_mode mode,
-		 uint64_t seed)
+/* Not judged before: all of it.  The number of the operation, or -1. */
+static int judge_new(struct run *r, struct emubd *e, unsigned int lo,
+		     unsigned int hi, const char *what)
 {
-	struct emubd *e = emubd_crash(r->base, r->e, cut, mode, seed);
-	unsigned int lo, hi;
-	char what[100];
-	int k;
+	int k = judge_commit(r, e, 0, lo, hi, what);
 
-	bounds(r, cut, &lo, &hi);
-	snprintf(what, sizeof(what), "cut=%zu mode=%d state=%llu", cut, mode,
-		 (unsigned long long)seed);
-	k = judge_commit(r, e, 0, lo, hi, what);
 	r->s->states++;
 	if (k >= 0 && has_fallback(e) && judge_fallback(r, e, hi, what) < 0)
-		k = -1;
+		return -1;
 	if (k >= 0 && r->depth < r->s->depth && r->s->nest_every &&
 	    rng_below(&r->rng, r->s->nest_every) == 0 &&
 	    go_on(r, e, k, rng_next(&r->rng)))
-		k = -1;
+		return -1;
+	return k;
+}
+
+/*
+ * The same content was judged at another cut, where other promises held: it
+ * shows @k.  Of equal states the newest was found then, so an older one that
+ * fits may have to be looked for.
+ */
+static int judge_known(struct run *r, int k, unsigned int lo, unsigned int hi,
+		       const char *what)
+{
+	r->s->again++;
+	if (find_state(r, r->hist[k].digest, lo, hi) >= 0)
+		return 0;
+	said[0] = 0;
+	return violation(r, "%s: shows operation %d, not one from %u to %u",
+			 what, k, lo, hi);
+}
+
+struct judging {
+	struct run *r;
+	size_t cut;
+};
+
+static int judge(void *ctx, enum emubd_crash_mode mode, uint64_t seed)
+{
+	const struct judging *j = ctx;
+	struct run *r = j->r;
+	struct emubd *e = emubd_crash(r->base, r->e, j->cut, mode, seed);
+	uint64_t hash = r->s->once ? emubd_hash(e) : 0;
+	unsigned int lo, hi;
+	char what[100];
+	int k, ret;
+
+	bounds(r, j->cut, &lo, &hi);
+	snprintf(what, sizeof(what), "cut=%zu mode=%d state=%llu", j->cut, mode,
+		 (unsigned long long)seed);
+	if (r->s->once && seen_get(&r->seen, hash, &k)) {
+		ret = judge_known(r, k, lo, hi, what);
+	} else {
+		k = judge_new(r, e, lo, hi, what);
+		ret = k < 0 ? -1 : 0;
+		if (!ret && r->s->once)
+			seen_put(&r->seen, hash, k);
+	}
 	emubd_destroy(e);
-	return k < 0 ? -1 : 0;
+	return ret;
 }
 
 static int judge_cut(struct run *r, size_t cut)
 {
-	unsigned int i;
+	struct judging j = { r, cut };
 
 	r->s->cuts++;
-	if (judge(r, cut, EMUBD_CRASH_PREFIX, 0))
-		return -1;
-	for (i = 0; i < r->s->seeded; i++)
-		if (judge(r, cut, EMUBD_CRASH_SEEDED, rng_next(&r->rng)))
-			return -1;
-	return 0;
+	return states_visit(r->e, cut, &r->s->plan, &r->rng, judge, &j);
 }
 
 static int run_cuts(struct run *r)
@@ -460,6 +501,7 @@ static int search_from(struct search *s, struct emubd *base,
 	int ret;
 
 	rig_env_init(&r.env, seed);
+	r.env.cut_extents = s->cut_extents;
 	r.first = model;
 	r.model = model_clone(model);
 	r.ops = calloc(s->nops + 1, sizeof(*r.ops));
@@ -477,9 +519,33 @@ static int search_from(struct search *s, struct emubd *base,
 
 	emubd_destroy(r.e);
 	model_free(r.model);
+	seen_free(&r.seen);
 	free(r.ops);
 	free(r.hist);
 	return ret;
+}
+
+/* What the run begins with: durable, in both of the last two commits. */
+static int set_up(struct search *s, struct rig_env *env, struct emubd *e,
+		  struct model *m)
+{
+	struct owfs_fs *fs;
+	unsigned int i;
+	int ret = rig_mount(&fs, e, env, 0, &quiet);
+
+	if (ret)
+		return -1;
+	for (i = 0; i < s->nsetup && !ret; i++) {
+		ret = rig_apply(fs, &s->setup[i]);
+		if (!ret)
+			ret = model_apply(m, &s->setup[i]);
+	}
+	if (ret)
+		fprintf(stderr, "set-up: operation %u: %s\n", i,
+			strerror(-ret));
+	if (owfs_unmount(fs) || settle(e, env, 0))
+		ret = -EIO;
+	return ret ? -1 : 0;
 }
 
 int search_run(struct search *s)
@@ -493,6 +559,8 @@ int search_run(struct search *s)
 	base = rig_mkfs(&env, s->bytes ? s->bytes : 16 << 20,
 			s->blocksize, s->copies);
 	if (base)
+		ret = s->nsetup ? set_up(s, &env, base, m) : 0;
+	if (!ret)
 		ret = search_from(s, base, m, 1, s->seed);
 	emubd_destroy(base);
 	model_free(m);

@@ -14,22 +14,29 @@
 #define OWFS_TESTS_SEARCH_H
 
 #include "model.h"
+#include "states.h"
 
 struct search {
 	uint64_t seed;
 	const struct op_profile *profile;
 	unsigned int nops;		/* of a run */
+	const struct op *script;	/* these @nops instead of random ones */
+	const struct op *setup;		/* @nsetup, done and durable before the run */
+	unsigned int nsetup;
+	unsigned int cut_extents;	/* more at once become an intent; 0: default */
 	uint64_t bytes;			/* of the device; 0: 16 MiB */
 	uint32_t blocksize;		/* 0: 4096 */
 	unsigned int copies;		/* 0: 1 */
 	unsigned int depth;		/* crashes on top of each other, 1 to 3 */
 	unsigned int cut_every;		/* look at one of so many cuts; 0: all */
-	unsigned int seeded;		/* seeded states a cut, besides the prefix */
+	struct states_plan plan;	/* states after a cut */
+	bool once;			/* a state that comes again is not judged again */
 	unsigned int nest_every;	/* go on from one of so many states */
 	bool verbose;
 
 	/* what came of it */
 	uint64_t states, nested, ops, enospc, cuts;
+	uint64_t again;			/* states that had been judged before */
 	uint64_t violations;
 };
 
