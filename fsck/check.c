@@ -13,29 +13,50 @@
 #define LOWER_LINES	100	/* of detail from the floors below */
 #define CACHE_BYTES	(4u << 20)
 
-void problem(struct check *ck, enum owfs_problem what, const char *kind,
-	     uint64_t id, const char *fmt, ...)
+/* The line as it is said. */
+static void compose(const struct check *ck, char *line, size_t size,
+		    enum owfs_problem what, const char *kind, uint64_t id,
+		    const char *detail)
 {
-	const struct owfs_problem_info *info = owfs_problem_info(what);
-	struct owfs_check_report *r = ck->report;
+	snprintf(line, size, "%s%s %" PRIu64 ": %s: %s",
+		 ck->root == &ck->sb.root[1] && what != BAD_COMMIT_BEFORE ?
+		 "commit before the last: " : "",
+		 kind, id, owfs_problem_info(what)->text, detail);
+}
+
+static void say(struct check *ck, enum owfs_problem what, const char *line)
+{
 	unsigned int max = ck->param->max_lines ? ck->param->max_lines
 						: MAX_LINES;
-	char detail[320], line[512];
+
+	/* what is asked about, or was given up, is never left out */
+	if (ck->lines[what]++ < max || ck->fixes)
+		owfs_msg(ck->param->msg, OWFS_MSG_ERROR, "%s", line);
+}
+
+bool problem(struct check *ck, enum owfs_problem what, const char *kind,
+	     uint64_t id, const char *fmt, ...)
+{
+	struct owfs_check_report *r = ck->report;
+	char detail[320], *line = ck->line;
 	va_list ap;
 
 	r->count[what]++;
 	r->problems++;
-	if (ck->lines[what]++ >= max)
-		return;
 	va_start(ap, fmt);
 	vsnprintf(detail, sizeof(detail), fmt, ap);
 	va_end(ap);
-	snprintf(line, sizeof(line), "%s%s %" PRIu64 ": %s: %s",
-		 ck->root == &ck->sb.root[1] ? "commit before the last: " : "",
-		 kind, id, info->text, detail);
+	compose(ck, line, sizeof(ck->line), what, kind, id, detail);
 	if (r->problems == 1)
 		snprintf(r->first, sizeof(r->first), "%s", line);
-	owfs_msg(ck->param->msg, OWFS_MSG_ERROR, "%s", line);
+	if (!ck->fixes || fixes_is_news(ck->fixes, line))
+		say(ck, what, line);
+	if (!ck->fixes)
+		return false;
+	/* one answer for all of that commit */
+	if (ck->root == &ck->sb.root[1] && what != BAD_COMMIT_BEFORE)
+		return false;
+	return fixes_answer(ck->fixes, what, line);
 }
 
 /* The floors below say what exactly is wrong with a block; not for ever. */
@@ -64,7 +85,7 @@ static void tell_suppressed(const struct check *ck)
 	unsigned int i;
 
 	for (i = 0; i < OWFS_PROBLEM_KINDS; i++)
-		if (ck->lines[i] > max)
+		if (ck->lines[i] > max && !ck->fixes)
 			owfs_msg(ck->param->msg, OWFS_MSG_ERROR,
 				 "and %u more: %s", ck->lines[i] - max,
 				 owfs_problem_info(i)->text);
@@ -102,13 +123,46 @@ static int run_passes(struct check *ck)
 
 	if (ret)
 		return ret;
-	if (ck->holes) {
+	if (ck->holes)
 		owfs_msg(ck->param->msg, OWFS_MSG_WARN,
-			 "part of the tree is missing: names and free space not checked");
-		return 0;
-	}
-	ret = pass4_names(ck);
+			 "part of the tree is missing: names, and what could be free, are not checked");
+	else
+		ret = pass4_names(ck);
 	return ret ? ret : pass5_space(ck);
+}
+
+/* Whether to go back is a question only where the last commit has holes. */
+static void judge_before(struct check *ck)
+{
+	struct owfs_check_param p = *ck->param;
+	struct owfs_check_report r;
+
+	if (!ck->holes || !ck->sb.root[1].gen)
+		return;
+	p.commits = OWFS_CHECK_PREVIOUS;
+	p.msg = NULL;
+	if (owfs_check(ck->bd, &p, &r) || r.problems)
+		return;
+	if (problem(ck, BAD_COMMIT_LAST, "generation", ck->root->gen,
+		    "before=%" PRIu64, ck->sb.root[1].gen))
+		ck->fixes->go_back = true;
+}
+
+static int run_commit(struct check *ck)
+{
+	unsigned int before = ck->report->problems;
+	int ret = run_passes(ck);
+
+	if (ret)
+		return ret;
+	if (ck->root == &ck->sb.root[1] && ck->report->problems != before &&
+	    problem(ck, BAD_COMMIT_BEFORE, "generation", ck->root->gen,
+		    "problems=%u", ck->report->problems - before))
+		ck->fixes->previous = true;
+	if (!ck->fixes || ck->root != &ck->sb.root[0])
+		return 0;
+	judge_before(ck);
+	return ck->fixes->err ? ck->fixes->err : ck->repair(ck);
 }
 
 static int check_commit(struct check *ck, const struct owfs_root *root)
@@ -119,14 +173,18 @@ static int check_commit(struct check *ck, const struct owfs_root *root)
 	ck->holes = false;
 	clear_report(ck);
 	usedmap_init(&ck->used, &ck->geo);
+	usedmap_init(&ck->nodes, &ck->geo);
+	usedmap_init(&ck->maybe, &ck->geo);
 	ret = open_tree(ck);
 	if (!ret)
-		ret = run_passes(ck);
+		ret = run_commit(ck);
 	owfs_btree_close(ck->bt);
 	ck->bt = NULL;
 	pass3_free(ck);
 	inotab_free(&ck->inos);
 	usedmap_free(&ck->used);
+	usedmap_free(&ck->nodes);
+	usedmap_free(&ck->maybe);
 	ck->root = NULL;
 	return ret;
 }
@@ -139,8 +197,11 @@ static void first_copy_bad(void *ctx, const struct owfs_ptr *ptr, int bad_copy,
 {
 	struct check *ck = ctx;
 
-	problem(ck, BAD_NODE_COPY, "node", ptr->addr[bad_copy], "other=%" PRIu64
-		": %s", ptr->addr[!bad_copy], strerror(-err));
+	/* the node itself comes next, and with it a key to find it by */
+	if (problem(ck, BAD_NODE_COPY, "node", ptr->addr[bad_copy],
+		    "other=%" PRIu64 ": %s", ptr->addr[!bad_copy],
+		    strerror(-err)))
+		ck->touch_next = true;
 }
 
 static int check_commits(struct check *ck)
@@ -175,8 +236,9 @@ static void prepare_hash(struct check *ck)
 	ck->fs.fs_super = ck->sb;
 }
 
-int owfs_check(struct owfs_blkdev *bd, const struct owfs_check_param *param,
-	       struct owfs_check_report *report)
+int check_round(struct owfs_blkdev *bd, const struct owfs_check_param *param,
+		struct owfs_check_report *report, struct fixes *fx,
+		int (*repair)(struct check *ck), const struct owfs_env *env)
 {
 	struct check *ck = calloc(1, sizeof(*ck));
 	int ret;
@@ -187,6 +249,9 @@ int owfs_check(struct owfs_blkdev *bd, const struct owfs_check_param *param,
 	ck->param = param;
 	ck->report = report;
 	ck->bd = bd;
+	ck->fixes = fx;
+	ck->repair = repair;
+	ck->env = env;
 	ck->lower = (struct owfs_msg){
 		.emit = lower_emit, .ctx = ck, .max_level = OWFS_MSG_WARN };
 	ret = pass1_super(ck);
@@ -199,4 +264,10 @@ int owfs_check(struct owfs_blkdev *bd, const struct owfs_check_param *param,
 	free(ck->copy);
 	free(ck);
 	return ret;
+}
+
+int owfs_check(struct owfs_blkdev *bd, const struct owfs_check_param *param,
+	       struct owfs_check_report *report)
+{
+	return check_round(bd, param, report, NULL, NULL, NULL);
 }

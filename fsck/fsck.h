@@ -17,7 +17,9 @@
 #define OWFS_FSCK_FSCK_H
 
 #include "check.h"
+#include "fix.h"
 #include "inotab.h"
+#include "object/extent.h"
 #include "object/itable.h"
 #include "usedmap.h"
 
@@ -34,7 +36,7 @@ struct name_run {
 	size_t len, cap;
 };
 struct value_list {
-	struct value { uint32_t id, len; bool found; } *v;
+	struct value { uint32_t id, len; uint64_t off; bool found; } *v;
 	size_t n, cap;
 };
 
@@ -43,7 +45,11 @@ struct object {
 	owfs_ino_t ino;			/* 0: none */
 	bool has_item;			/* ... of the inode */
 	bool good;			/* ... and attr is what it says */
-	bool blamed;			/* for items without an inode, or of a wrong type */
+	unsigned int blamed;		/* types of items that it cannot have: bits */
+	bool bad_link;			/* the target cannot be believed */
+	unsigned int types;		/* of items seen: bits */
+	struct owfs_inode_item item;	/* that could not be believed, */
+	bool mend_item;			/* ... to be corrected at the end */
 	struct owfs_attr attr;
 	struct name_run names;
 	uint64_t entries, subdirs;
@@ -52,8 +58,10 @@ struct object {
 	bool values_sorted;
 	uint32_t chunk_id;		/* the value whose chunks are coming by */
 	uint32_t chunk_next, chunk_bytes;
+	bool chunk_bad;			/* ... to be given up */
 	uint64_t blocks;		/* mapped */
 	owfs_fileoff_t ext_end;		/* end of the last extent */
+	struct owfs_extent ext_last;	/* ... and that one */
 	struct range_list past_eof;	/* written, and must be doomed */
 	struct range_list intents;
 };
@@ -65,6 +73,7 @@ struct check {
 	struct owfs_msg lower;		/* what the floors below have to say */
 	unsigned int lower_lines;
 	unsigned int lines[OWFS_PROBLEM_KINDS];
+	char line[512];			/* the last one said */
 
 	struct owfs_super sb;
 	struct owfs_slots slots;
@@ -78,19 +87,36 @@ struct check {
 	const struct owfs_root *root;
 	struct owfs_btree *bt;
 	bool holes;			/* part of the tree could not be read */
+	bool touch_next;		/* first copy of the node that comes is bad */
 	struct usedmap used;
+	struct usedmap nodes;		/* of them, those of nodes */
+	struct usedmap maybe;		/* named by what cannot be believed */
+	struct fixes *fixes;		/* NULL: look only */
+	int (*repair)(struct check *ck);
+	const struct owfs_env *env;
 	struct inotab inos;
 	struct object obj;
 	unsigned char *copy;		/* one block, for second copies */
 };
 
-/* One line: "@kind @id: text of the problem: detail". */
-void problem(struct check *ck, enum owfs_problem what, const char *kind,
+/*
+ * One line: "@kind @id: text of the problem: detail".  True: note what is to
+ * be done about it (fix.h), in the next lines.
+ */
+bool problem(struct check *ck, enum owfs_problem what, const char *kind,
 	     uint64_t id, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 /* 0, or -ECANCELED. */
 int check_progress(struct check *ck, unsigned int pass, uint64_t done,
 		   uint64_t total);
+
+/*
+ * One check.  With @fx problems are asked about, and when the last commit has
+ * been seen @repair is called, with all that was learned still there.
+ */
+int check_round(struct owfs_blkdev *bd, const struct owfs_check_param *param,
+		struct owfs_check_report *report, struct fixes *fx,
+		int (*repair)(struct check *ck), const struct owfs_env *env);
 
 int pass1_super(struct check *ck);
 
@@ -127,6 +153,11 @@ int range_list_add(struct range_list *rl, uint64_t start, uint64_t end);
 int pass4_entry(struct check *ck, const struct owfs_key *key, const void *val,
 		size_t len);
 int pass4_names(struct check *ck);
+/* A name fit for a message: one that the inode has, in its named_in. */
+struct shown {
+	char s[OWFS_NAME_MAX + 1];
+};
+struct shown pass4_name_of(struct check *ck, const struct ino_rec *rec);
 
 int pass5_space(struct check *ck);
 

@@ -22,7 +22,13 @@ struct ino_rec {
 	bool exists;		/* has an inode item */
 	bool good;		/* ... that can be believed */
 	uint8_t reach;		/* pass 4: enum reach */
+	uint8_t fix;		/* pass 4: what is to become of its entries */
 };
+
+/* ino_rec.fix; the entries are gone through once, for all of them. */
+#define INO_FIX_DROP	0x1u	/* remove all that name it */
+#define INO_FIX_ONE	0x2u	/* leave it one, in directory named_in */
+#define INO_FIX_FTYPE	0x4u	/* correct the type they give */
 
 struct inotab {
 	struct ino_rec *table;

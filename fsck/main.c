@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * fsck.owfs: options, locking and exit codes around owfs_check().
+ * fsck.owfs: options, locking, questions and exit codes around owfs_check()
+ * and owfs_repair().
  *
  * A filesystem in use is only looked at (-n), and may change meanwhile: if
  * problems were found and commits went by, the check is repeated.
@@ -18,11 +19,13 @@
 #include "io/devlock.h"
 #include "io/window.h"
 #include "progress.h"
+#include "repair.h"
 #include "trans/super.h"
 
 #define PROGRAM "fsck.owfs"
 
 /* fsck(8); added up */
+#define EXIT_CORRECTED	1
 #define EXIT_LEFT	4
 #define EXIT_OPERATION	8
 #define EXIT_USAGE	16
@@ -44,6 +47,8 @@ struct run {
 	struct owfs_super sb;		/* as it was at first */
 	struct progress progress;
 	FILE *out;			/* where problems go */
+	bool yes_to_all;		/* as somebody has answered */
+	unsigned int corrected;
 };
 
 static int complain(int status, const char *fmt, ...)
@@ -68,8 +73,8 @@ static void usage(FILE *out)
 "                 [-o offset=BYTES,sizelimit=BYTES] DEVICE\n"
 "\n"
 "  -n      change nothing; works on a filesystem in use\n"
-"  -p, -a  no questions (this version repairs nothing)\n"
-"  -y      yes to all questions (this version repairs nothing)\n"
+"  -p, -a  no questions: repair if all that is wrong is safe to repair\n"
+"  -y      yes to all questions\n"
 "  -f      check although it is clean, the commit before the last, too\n"
 "  -v      say more\n"
 "  -C fd   progress to this descriptor; 0: a bar\n"
@@ -192,21 +197,88 @@ static bool has_moved(struct run *run)
 	return true;
 }
 
-static int check_once(struct run *run, struct owfs_check_report *r)
+static struct owfs_check_param check_param(struct run *run,
+					   const struct owfs_msg *msg)
 {
-	const struct owfs_msg msg = {
-		.emit = emit, .ctx = run, .max_level = OWFS_MSG_WARN };
-	const struct owfs_check_param p = {
+	return (struct owfs_check_param){
 		.commits = OWFS_CHECK_CURRENT |
 			   (run->o->force ? OWFS_CHECK_PREVIOUS : 0),
-		.msg = &msg,
+		.msg = msg,
 		.max_lines = run->o->verbose ? 10000 : 0,
 		.progress = progress_step,
 		.progress_ctx = &run->progress,
 	};
+}
+
+static int check_once(struct run *run, struct owfs_check_report *r)
+{
+	const struct owfs_msg msg = {
+		.emit = emit, .ctx = run, .max_level = OWFS_MSG_WARN };
+	const struct owfs_check_param p = check_param(run, &msg);
 	int ret = owfs_check(run->bd, &p, r);
 
 	progress_clear(&run->progress);
+	return ret;
+}
+
+/* --------------------------------------------------------------- repairing */
+
+static bool ask_terminal(struct run *run, const struct owfs_problem_info *info)
+{
+	bool yes = info->answer != OWFS_ANSWER_NO;
+	char line[64];
+
+	printf("  %s? [%s] ", info->repair, yes ? "Y/n/a" : "y/N/a");
+	fflush(stdout);
+	if (!fgets(line, sizeof(line), stdin)) {
+		putchar('\n');
+		return false;
+	}
+	if (line[0] == 'a' || line[0] == 'A')
+		run->yes_to_all = true;
+	if (line[0] == '\n')
+		return yes;
+	return run->yes_to_all || line[0] == 'y' || line[0] == 'Y';
+}
+
+static bool ask(void *ctx, const struct owfs_problem_info *info,
+		const char *line)
+{
+	struct run *run = ctx;
+
+	(void)line;
+	progress_clear(&run->progress);
+	switch (run->o->mode) {
+	case 'p':
+		return info->answer == OWFS_ANSWER_SAFE;
+	case 'y':
+		run->yes_to_all = true;
+		break;
+	default:
+		break;
+	}
+	if (!run->yes_to_all)
+		return ask_terminal(run, info);
+	fprintf(run->out, "  %s: yes\n", info->repair);
+	return true;
+}
+
+static int repair(struct run *run, struct owfs_check_report *r)
+{
+	const struct owfs_msg msg = {
+		.emit = emit, .ctx = run, .max_level = OWFS_MSG_WARN };
+	const struct owfs_repair_param p = {
+		.check = check_param(run, &msg),
+		.ask = ask,
+		.ask_ctx = run,
+		.all_or_nothing = run->o->mode == 'p',
+	};
+	struct owfs_repair_report report;
+	int ret = owfs_repair(run->bd, &p, &report);
+
+	progress_clear(&run->progress);
+	*r = report.left;
+	run->corrected = report.corrected;
 	return ret;
 }
 
@@ -267,24 +339,34 @@ static void tell_problems(const struct run *run,
 			printf("%s: problem %u (%s): %u\n", run->o->path,
 			       info->number, info->name, r->count[i]);
 	}
-	printf("%s: %u problems: %u dangerous to write with, %u with loss, %u of count\n",
-	       run->o->path, r->problems, by_class[OWFS_CLASS_DANGER],
-	       by_class[OWFS_CLASS_LOSS], by_class[OWFS_CLASS_COUNT]);
-	if (run->o->mode == 'p' || run->o->mode == 'y')
-		printf("%s: this version does not repair; nothing was changed\n",
+	printf("%s: %u problems%s: %u dangerous to write with, %u with loss, %u of count\n",
+	       run->o->path, r->problems, run->corrected ? " left" : "",
+	       by_class[OWFS_CLASS_DANGER], by_class[OWFS_CLASS_LOSS],
+	       by_class[OWFS_CLASS_COUNT]);
+	if (run->o->mode == 'p')
+		printf("%s: not all of it is safe to repair without a look: run fsck.owfs by hand\n",
 		       run->o->path);
+}
+
+static void tell_corrected(const struct run *run)
+{
+	printf("%s: %u problem%s corrected\n", run->o->path, run->corrected,
+	       run->corrected == 1 ? "" : "s");
 }
 
 static int verdict(struct run *run, int ret, const struct owfs_check_report *r)
 {
 	const char *path = run->o->path;
-	int status = r->problems ? EXIT_LEFT : 0;
+	int status = (r->problems ? EXIT_LEFT : 0) |
+		     (run->corrected ? EXIT_CORRECTED : 0);
 
+	if (run->corrected)
+		tell_corrected(run);
 	if (r->problems)
 		tell_problems(run, r);
 	switch (ret) {
 	case 0:
-		if (!status)
+		if (!r->problems)
 			tell_sums(run, r);
 		return status;
 	case -ECANCELED:
@@ -333,6 +415,14 @@ static void tell_room(const struct run *run)
 		       run->o->path, room);
 }
 
+/* Without a terminal, and without being told, nobody has said yes. */
+static bool may_repair(const struct options *o)
+{
+	if (o->mode)
+		return o->mode != 'n';
+	return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+}
+
 static int check_device(struct run *run)
 {
 	struct owfs_check_report report;
@@ -350,6 +440,8 @@ static int check_device(struct run *run)
 	progress_catch_signals();
 	if (run->o->mode == 'n')
 		ret = check_moving(run, &report);
+	else if (may_repair(run->o))
+		ret = repair(run, &report);
 	else
 		ret = check_once(run, &report);
 	return verdict(run, ret, &report);
@@ -370,8 +462,9 @@ static int run_locked(const struct options *o)
 		},
 	};
 	char why[OWFS_WINDOW_WHY];
-	int status, ret = owfs_window_open(o->path, OWFS_BLKDEV_RDONLY,
-					   &o->window, &run.bd, why);
+	int status, ret = owfs_window_open(o->path, may_repair(o) ? 0 :
+					   OWFS_BLKDEV_RDONLY, &o->window,
+					   &run.bd, why);
 
 	if (ret)
 		return complain(EXIT_OPERATION, "cannot open %s: %s", o->path,

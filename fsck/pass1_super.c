@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/util.h"
 #include "fsck.h"
 
 static bool same_roots(const struct owfs_root *a, const struct owfs_root *b)
@@ -54,10 +55,14 @@ static void check_history(struct check *ck, unsigned int slot)
 	    owfs_super_from_disk(&old, &where, sector, NULL))
 		return;		/* counted as bad, or bad from now on */
 	what = history_wrong(&old, &ck->sb);
-	if (what)
-		problem(ck, BAD_SUPER_ORDER, "superblock", slot,
-			"%s: seq=%" PRIu64 " gen=%" PRIu64, what, old.seq,
-			old.root[0].gen);
+	if (what && problem(ck, BAD_SUPER_ORDER, "superblock", slot,
+			    "%s: seq=%" PRIu64 " gen=%" PRIu64, what, old.seq,
+			    old.root[0].gen)) {
+		ck->fixes->slots |= 1u << slot;
+		ck->fixes->order = true;
+		ck->fixes->next_gen = max_u64(ck->fixes->next_gen,
+					      old.next_gen);
+	}
 }
 
 static void check_slots(struct check *ck)
@@ -72,13 +77,13 @@ static void check_slots(struct check *ck)
 			owfs_msg(ck->param->msg, OWFS_MSG_WARN,
 				 "superblock %u: not valid; it was due to be written, a crash explains it",
 				 i);
-		else
-			problem(ck, BAD_SUPER_SLOT, "superblock", i, "%s",
-				strerror(-s->slot[i].err));
+		else if (problem(ck, BAD_SUPER_SLOT, "superblock", i, "%s",
+				 strerror(-s->slot[i].err)))
+			ck->fixes->slots |= 1u << i;
 	}
-	if (s->bad > 1)
-		problem(ck, BAD_SUPER_SLOTS, "superblock", s->newest,
-			"bad=%u", s->bad);
+	if (s->bad > 1 && problem(ck, BAD_SUPER_SLOTS, "superblock", s->newest,
+				  "bad=%u", s->bad))
+		ck->fixes->several = true;
 }
 
 static void check_state(struct check *ck)

@@ -20,51 +20,70 @@ int pass2_use(struct check *ck, owfs_fsblock_t start, uint64_t len,
 	return usedmap_add(&ck->used, start, len, dup);
 }
 
-static int use_copy(struct check *ck, owfs_fsblock_t addr, bool *fresh)
+/*
+ * The block has another owner.  If that is an extent, its data is not there:
+ * this node is.
+ */
+static bool met_twice(struct check *ck, owfs_fsblock_t addr)
+{
+	bool is_node = usedmap_has(&ck->nodes, addr, 1);
+	bool yes = problem(ck, BAD_NODE_TWICE, "node", addr, is_node ?
+			   "by another node" : "by an extent");
+
+	if (yes && !is_node)
+		ck->fixes->find_unmap = ck->fixes->keep_freed = true;
+	return yes && is_node;
+}
+
+static int use_copy(struct check *ck, owfs_fsblock_t addr, bool *fresh,
+		    bool *touch)
 {
 	owfs_fsblock_t dup;
 	int ret;
 
 	if (!owfs_geo_range_ok(&ck->geo, addr, 1)) {
-		problem(ck, BAD_NODE_PLACE, "node", addr, "blocks=%" PRIu64,
-			ck->geo.nblocks);
+		*touch |= problem(ck, BAD_NODE_PLACE, "node", addr,
+				  "blocks=%" PRIu64, ck->geo.nblocks);
 		return 0;
 	}
 	ret = pass2_use(ck, addr, 1, &dup);
 	if (ret == 0) {
-		*fresh = false;
-		problem(ck, BAD_NODE_TWICE, "node", addr, "reached again");
+		*fresh &= !usedmap_has(&ck->nodes, addr, 1);
+		*touch |= met_twice(ck, addr);
 	}
+	if (ret >= 0)
+		ret = usedmap_add(&ck->nodes, addr, 1, &dup);
 	return ret < 0 ? ret : 0;
 }
 
-static int use_node(struct check *ck, const struct owfs_ptr *ptr, bool *fresh)
+static int use_node(struct check *ck, const struct owfs_ptr *ptr, bool *fresh,
+		    bool *touch)
 {
 	int ret;
 
 	*fresh = true;
-	ret = use_copy(ck, ptr->addr[0], fresh);
+	ret = use_copy(ck, ptr->addr[0], fresh, touch);
 	if (!ret && ptr->addr[1] != OWFS_NOBLOCK)
-		ret = use_copy(ck, ptr->addr[1], fresh);
+		ret = use_copy(ck, ptr->addr[1], fresh, touch);
 	return ret;
 }
 
 /* The header has both addresses, so two copies are the same byte for byte. */
-static void check_copy(struct check *ck, const struct owfs_ptr *ptr,
+static bool check_copy(struct check *ck, const struct owfs_ptr *ptr,
 		       const void *data)
 {
 	const size_t size = ck->sb.blocksize;
 	int ret;
 
 	if (ptr->addr[1] == OWFS_NOBLOCK)
-		return;
+		return false;
 	ret = owfs_blkdev_read(ck->bd, ck->copy, size,
 			       (loff_t)(ptr->addr[1] * size));
 	if (!ret && memcmp(ck->copy, data, size))
 		ret = -EFSBADCRC;
-	if (ret)
-		problem(ck, BAD_NODE_COPY, "node", ptr->addr[1],
-			"other=%" PRIu64 ": %s", ptr->addr[0], strerror(-ret));
+	return ret && problem(ck, BAD_NODE_COPY, "node", ptr->addr[1],
+			      "other=%" PRIu64 ": %s", ptr->addr[0],
+			      strerror(-ret));
 }
 
 static int check_items(struct check *ck, const void *data)
@@ -87,17 +106,20 @@ static int enter(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
 {
 	struct check *ck = ctx;
 	const struct owfs_root *root = ck->root;
-	bool fresh;
+	bool fresh, touch = ck->touch_next;
 	int ret;
 
-	ret = use_node(ck, ptr, &fresh);
+	ck->touch_next = false;
+	ret = use_node(ck, ptr, &fresh, &touch);
 	if (ret)
 		return ret;
+	touch |= fresh && check_copy(ck, ptr, data);
+	if (touch && owfs_node_nitems(data))
+		fix_touch(ck, owfs_node_first(data));
 	if (!fresh) {
 		ck->holes = true;
 		return 1;
 	}
-	check_copy(ck, ptr, data);
 	if (ck->report->nodes++ % PROGRESS_EVERY == 0) {
 		ret = check_progress(ck, 2, ck->used.blocks, ck->geo.nblocks -
 				     owfs_geo_fixed_total(&ck->geo) -

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/util.h"
 #include "fsck.h"
 #include "object/orphan.h"
 
@@ -83,6 +84,34 @@ static void count_inode(struct owfs_check_report *r,
 		r->orphans++;
 }
 
+/* What other items and other inodes are compared with. */
+static int learn_inode(struct check *ck)
+{
+	struct object *obj = &ck->obj;
+	struct ino_rec *rec = inotab_get(&ck->inos, obj->ino);
+
+	if (!rec)
+		return -ENOMEM;
+	obj->good = rec->good = true;
+	rec->parent = obj->attr.parent;
+	rec->nlink = obj->attr.nlink;
+	rec->ftype = IFTODT(obj->attr.mode);
+	rec->want_orphan = (uint8_t)owfs_orphan_flags(&obj->attr);
+	if (obj->ino >= ck->sb.ino_limit &&
+	    problem(ck, BAD_INODE_LIMIT, "inode", obj->ino,
+		    "limit=%" PRIu64, ck->sb.ino_limit))
+		ck->fixes->ino_limit = max_u64(ck->fixes->ino_limit,
+					       obj->ino + 1);
+	if (obj->attr.gen > ck->root->gen &&
+	    problem(ck, BAD_INODE_BIRTH, "inode", obj->ino,
+		    "gen=%" PRIu64 " commit=%" PRIu64, obj->attr.gen,
+		    ck->root->gen))
+		fix_attr(ck, FIX_ITEMS, obj->ino, FIX_ATTR_GEN,
+			 ck->root->gen);
+	count_inode(ck->report, &obj->attr);
+	return 0;
+}
+
 static int inode_item(struct check *ck, const struct owfs_key *key,
 		      const void *val, size_t len)
 {
@@ -92,24 +121,18 @@ static int inode_item(struct check *ck, const struct owfs_key *key,
 	if (!rec)
 		return -ENOMEM;
 	obj->has_item = rec->exists = true;
-	if (key->off || owfs_attr_from_disk(&obj->attr, val, len)) {
-		problem(ck, BAD_INODE_ITEM, "inode", obj->ino,
-			"length=%zu offset=%" PRIu64, len, key->off);
+	if (!key->off && !owfs_attr_from_disk(&obj->attr, val, len))
+		return learn_inode(ck);
+	if (!problem(ck, BAD_INODE_ITEM, "inode", obj->ino,
+		     "length=%zu offset=%" PRIu64, len, key->off))
+		return 0;
+	if (key->off || len != sizeof(obj->item)) {
+		fix_del(ck, FIX_ITEMS, *key);
 		return 0;
 	}
-	obj->good = rec->good = true;
-	rec->parent = obj->attr.parent;
-	rec->nlink = obj->attr.nlink;
-	rec->ftype = IFTODT(obj->attr.mode);
-	rec->want_orphan = (uint8_t)owfs_orphan_flags(&obj->attr);
-	if (obj->ino >= ck->sb.ino_limit)
-		problem(ck, BAD_INODE_LIMIT, "inode", obj->ino,
-			"limit=%" PRIu64, ck->sb.ino_limit);
-	if (obj->attr.gen > ck->root->gen)
-		problem(ck, BAD_INODE_BIRTH, "inode", obj->ino,
-			"gen=%" PRIu64 " commit=%" PRIu64, obj->attr.gen,
-			ck->root->gen);
-	count_inode(ck->report, &obj->attr);
+	/* what kind of inode it is the items behind it may show */
+	memcpy(&obj->item, val, len);
+	obj->mend_item = true;
 	return 0;
 }
 
@@ -118,23 +141,95 @@ static void dir_end(struct check *ck)
 	const struct object *obj = &ck->obj;
 	const struct owfs_attr *attr = &obj->attr;
 
-	if (attr->size != obj->entries)
-		problem(ck, BAD_DIR_SIZE, "directory", obj->ino, "size=%" PRIu64
-			" entries=%" PRIu64, attr->size, obj->entries);
-	if (attr->nlink == 0 ? obj->entries != 0
-			     : attr->nlink != 2 + obj->subdirs)
-		problem(ck, BAD_DIR_NLINK, "directory", obj->ino,
-			"nlink=%u subdirectories=%" PRIu64, attr->nlink,
-			obj->subdirs);
+	if (attr->size != obj->entries &&
+	    problem(ck, BAD_DIR_SIZE, "directory", obj->ino, "size=%" PRIu64
+		    " entries=%" PRIu64, attr->size, obj->entries))
+		fix_attr(ck, FIX_ITEMS, obj->ino, FIX_ATTR_SIZE, obj->entries);
+	if ((attr->nlink == 0 ? obj->entries != 0
+			      : attr->nlink != 2 + obj->subdirs) &&
+	    problem(ck, BAD_DIR_NLINK, "directory", obj->ino,
+		    "nlink=%u subdirectories=%" PRIu64, attr->nlink,
+		    obj->subdirs))
+		fix_attr(ck, FIX_ITEMS, obj->ino, FIX_ATTR_NLINK,
+			 2 + obj->subdirs);
 }
 
+/* A target that is not what was written could lead anywhere: it goes. */
 static void symlink_end(struct check *ck)
 {
-	const struct object *obj = &ck->obj;
+	struct object *obj = &ck->obj;
 
-	if (obj->attr.nlink && obj->attr.size != obj->target_len)
-		problem(ck, BAD_SYMLINK_SIZE, "inode", obj->ino, "size=%" PRIu64
-			" target=%" PRIu64, obj->attr.size, obj->target_len);
+	if (obj->attr.nlink && obj->attr.size != obj->target_len &&
+	    problem(ck, BAD_SYMLINK_SIZE, "inode", obj->ino, "size=%" PRIu64
+		    " target=%" PRIu64, obj->attr.size, obj->target_len))
+		obj->bad_link = true;
+	if (obj->bad_link)
+		fix_del_inode(ck, obj->ino);
+}
+
+static uint32_t mode_of_items(unsigned int types)
+{
+	if (types & 1u << OWFS_ITEM_DIRENT)
+		return S_IFDIR;
+	if (types & 1u << OWFS_ITEM_SYMLINK)
+		return S_IFLNK;
+	return types & (1u << OWFS_ITEM_EXTENT) ? S_IFREG : 0;
+}
+
+static void mend_time(struct owfs_time_disk *t)
+{
+	t->zero = cpu_to_le32(0);
+	if (le32_to_cpu(t->nsec) >= 1000000000)
+		t->nsec = cpu_to_le32(0);
+}
+
+/*
+ * Fields that cannot be what was written, each by itself.  The type is taken
+ * from the items the inode has; sums are right, parents a later pass's.
+ */
+static void mend_fields(const struct object *obj, struct owfs_inode_item *d)
+{
+	uint32_t mode = le32_to_cpu(d->mode), type = mode_of_items(obj->types);
+	bool dir;
+
+	mode &= S_IFMT | 07777;
+	if (type)
+		mode = (mode & 07777) | type;
+	dir = S_ISDIR(mode);
+	d->mode = cpu_to_le32(mode);
+	if (dir && (!le64_to_cpu(d->parent) ||
+		    le64_to_cpu(d->parent) > OWFS_INO_MAX))
+		d->parent = cpu_to_le64(OWFS_INO_ROOT);
+	if (!dir)
+		d->parent = cpu_to_le64(0);
+	if (le32_to_cpu(d->nlink) > OWFS_LINK_MAX || !obj->has_item)
+		d->nlink = cpu_to_le32(dir ? 2 + (uint32_t)obj->subdirs : 1);
+	if (dir)
+		d->size = cpu_to_le64(obj->entries);
+	if (S_ISLNK(mode))
+		d->size = cpu_to_le64(obj->target_len);
+	d->nblocks = cpu_to_le64(obj->blocks);
+	d->flags = cpu_to_le32(obj->intents.n ? OWFS_INODE_INTENTS : 0);
+	mend_time(&d->atime);
+	mend_time(&d->mtime);
+	mend_time(&d->ctime);
+	mend_time(&d->btime);
+	d->zero32 = cpu_to_le32(0);
+	d->zero64 = cpu_to_le64(0);
+}
+
+static void mend_inode(struct check *ck)
+{
+	struct object *obj = &ck->obj;
+	struct owfs_inode_item *d = &obj->item;
+	struct owfs_attr attr;
+
+	mend_fields(obj, d);
+	if (owfs_attr_from_disk(&attr, d, sizeof(*d)))
+		fix_del_inode(ck, obj->ino);
+	else
+		fix_put(ck, FIX_ITEMS, owfs_key(obj->ino, OWFS_ITEM_INODE, 0),
+			d, sizeof(*d));
 }
 
 static void object_end(struct check *ck)
@@ -149,6 +244,8 @@ static void object_end(struct check *ck)
 		pass3_file_end(ck);
 	if (obj->good)
 		pass3_xattr_end(ck);
+	if (obj->mend_item)
+		mend_inode(ck);
 }
 
 /* Everything but the memory. */
@@ -198,8 +295,9 @@ static int orphan_item(struct check *ck, const struct owfs_key *key,
 		flags = le32_to_cpu(d->flags);
 	if (len != sizeof(*d) || !flags || (flags & ~known) ||
 	    le32_to_cpu(d->zero) || key->off == 0 || key->off > OWFS_INO_MAX) {
-		problem(ck, BAD_ORPHAN_ITEM, "inode", key->off, "length=%zu",
-			len);
+		if (problem(ck, BAD_ORPHAN_ITEM, "inode", key->off,
+			    "length=%zu", len))
+			fix_del(ck, FIX_ITEMS, *key);
 		return 0;
 	}
 	rec = inotab_get(&ck->inos, key->off);
@@ -231,20 +329,49 @@ static bool type_fits(uint32_t mode, unsigned int type)
 	}
 }
 
-/* Items of an inode that is missing or of another type: said once each inode. */
+/*
+ * A directory's entries say all about it but whose it is, so only its owner
+ * and root may have it.  Sums come when all of them have been seen.
+ */
+static void new_directory(struct check *ck)
+{
+	struct owfs_attr attr = {
+		.mode = S_IFDIR | 0700,
+		.parent = OWFS_INO_ROOT,
+		.gen = ck->root->gen,
+		.xattr_next = 1,
+	};
+
+	clock_gettime(CLOCK_REALTIME, &attr.btime);
+	attr.atime = attr.mtime = attr.ctime = attr.btime;
+	owfs_attr_to_disk(&ck->obj.item, &attr);
+	ck->obj.mend_item = true;
+}
+
+/* Said once for each inode, and once for each type it cannot have. */
 static void check_owner(struct check *ck, unsigned int type)
 {
 	struct object *obj = &ck->obj;
 
-	if (obj->blamed)
-		return;
 	if (!obj->has_item) {
-		obj->blamed = true;
-		problem(ck, BAD_ITEM_ALONE, "inode", obj->ino, "type=%u", type);
-	} else if (obj->good && !type_fits(obj->attr.mode, type)) {
-		obj->blamed = true;
-		problem(ck, BAD_ITEM_MISFIT, "inode", obj->ino,
-			"type=%u mode=0%o", type, obj->attr.mode);
+		if (obj->blamed)
+			return;
+		obj->blamed = ~0u;
+		if (!problem(ck, BAD_ITEM_ALONE, "inode", obj->ino, "type=%u",
+			     type))
+			return;
+		if (type == OWFS_ITEM_DIRENT)
+			new_directory(ck);
+		else
+			fix_del_inode(ck, obj->ino);
+	} else if (obj->good && !type_fits(obj->attr.mode, type) &&
+		   !(obj->blamed & 1u << type)) {
+		obj->blamed |= 1u << type;
+		if (problem(ck, BAD_ITEM_MISFIT, "inode", obj->ino,
+			    "type=%u mode=0%o", type, obj->attr.mode))
+			fix_del_range(ck, FIX_ITEMS,
+				      owfs_key(obj->ino, type, 0),
+				      owfs_key(obj->ino, type, UINT64_MAX));
 	}
 }
 
@@ -254,6 +381,7 @@ static int inode_part(struct check *ck, const struct owfs_key *key,
 	unsigned int type = owfs_key_type(key);
 
 	check_owner(ck, type);
+	ck->obj.types |= 1u << type;
 	switch (type) {
 	case OWFS_ITEM_SYMLINK:
 		return pass3_symlink(ck, key, val, len);
@@ -295,8 +423,9 @@ int pass3_item(struct check *ck, const struct owfs_key *key, const void *val,
 	}
 	if (type == OWFS_ITEM_ORPHAN ? ino != OWFS_INO_ORPHANS
 				     : !is_inode_number(ino)) {
-		problem(ck, BAD_ITEM_OBJECT, "inode", ino, "type=%u offset=%"
-			PRIu64, type, key->off);
+		if (problem(ck, BAD_ITEM_OBJECT, "inode", ino,
+			    "type=%u offset=%" PRIu64, type, key->off))
+			fix_del(ck, FIX_ITEMS, *key);
 		return 0;
 	}
 	if (type == OWFS_ITEM_ORPHAN)

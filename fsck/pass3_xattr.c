@@ -22,9 +22,10 @@ int pass3_symlink(struct check *ck, const struct owfs_key *key,
 	/* all chunks but the last are full, so a whole one comes before each */
 	if ((key->off != obj->target_chunks && !torn) ||
 	    (obj->target_len % OWFS_ITEM_MAX) || memchr(val, '\0', len))
-		problem(ck, BAD_SYMLINK_ITEM, "inode", obj->ino, "chunk=%"
-			PRIu64 " expected=%" PRIu64 " length=%zu", key->off,
-			obj->target_chunks, len);
+		obj->bad_link |= problem(ck, BAD_SYMLINK_ITEM, "inode",
+					 obj->ino, "chunk=%" PRIu64
+					 " expected=%" PRIu64 " length=%zu",
+					 key->off, obj->target_chunks, len);
 	obj->target_chunks = key->off + 1;
 	obj->target_len += len;
 	return 0;
@@ -32,7 +33,7 @@ int pass3_symlink(struct check *ck, const struct owfs_key *key,
 
 /* ------------------------------------------------------------- attributes */
 
-static int announce(struct check *ck, uint32_t id, uint32_t len)
+static int announce(struct check *ck, uint64_t off, uint32_t id, uint32_t len)
 {
 	struct value_list *vl = &ck->obj.values;
 	struct value *v;
@@ -44,7 +45,7 @@ static int announce(struct check *ck, uint32_t id, uint32_t len)
 		vl->v = v;
 		vl->cap = 2 * vl->cap + 8;
 	}
-	vl->v[vl->n++] = (struct value){ .id = id, .len = len };
+	vl->v[vl->n++] = (struct value){ .id = id, .len = len, .off = off };
 	return 0;
 }
 
@@ -53,28 +54,31 @@ int pass3_xattr(struct check *ck, const struct owfs_key *key, const void *val,
 {
 	const struct owfs_xattr_item *d = val;
 	struct object *obj = &ck->obj;
-	uint64_t hash = key->off >> OWFS_HASH_SEQ_BITS;
+	uint64_t hash = key->off >> OWFS_HASH_SEQ_BITS, right;
 	uint32_t id;
 	size_t namelen;
 	int ret;
 
 	if (owfs_xattr_check(d, len, key->off)) {
-		problem(ck, BAD_XATTR_ITEM, "inode", obj->ino, "offset=%" PRIu64
-			" length=%zu", key->off, len);
+		if (problem(ck, BAD_XATTR_ITEM, "inode", obj->ino, "offset=%"
+			    PRIu64 " length=%zu", key->off, len))
+			fix_del(ck, FIX_ITEMS, *key);
 		return 0;
 	}
 	namelen = le16_to_cpu(d->namelen);
-	if (owfs_name_hash(&ck->fs, d->name, namelen) != hash)
-		problem(ck, BAD_XATTR_HASH, "inode", obj->ino, "offset=%" PRIu64
-			" name=%.*s", key->off, (int)namelen, d->name);
+	right = owfs_name_hash(&ck->fs, d->name, namelen);
+	if (right != hash &&
+	    problem(ck, BAD_XATTR_HASH, "inode", obj->ino, "offset=%" PRIu64
+		    " name=%.*s", key->off, (int)namelen, d->name))
+		fix_move(ck, *key, right);
 	ret = pass3_name_is_new(obj, hash, d->name, namelen);
 	if (ret < 0)
 		return ret;
-	if (ret == 0)
-		problem(ck, BAD_XATTR_TWICE, "inode", obj->ino, "name=%.*s",
-			(int)namelen, d->name);
+	if (ret == 0 && problem(ck, BAD_XATTR_TWICE, "inode", obj->ino,
+				"name=%.*s", (int)namelen, d->name))
+		fix_del(ck, FIX_ITEMS, *key);
 	id = le32_to_cpu(d->valueid);
-	return id ? announce(ck, id, le32_to_cpu(d->valuelen)) : 0;
+	return id ? announce(ck, key->off, id, le32_to_cpu(d->valuelen)) : 0;
 }
 
 /* ------------------------------------------------------------------ values */
@@ -84,6 +88,22 @@ static int cmp_value(const void *a, const void *b)
 	const struct value *va = a, *vb = b;
 
 	return va->id < vb->id ? -1 : va->id > vb->id;
+}
+
+/* An attribute whose value is not what was written: no attribute. */
+static void drop_attr(struct check *ck, const struct value *v)
+{
+	fix_del(ck, FIX_ITEMS, owfs_key(ck->obj.ino, OWFS_ITEM_XATTR, v->off));
+}
+
+static void drop_chunks(struct check *ck, uint32_t id)
+{
+	uint64_t first = (uint64_t)id << 16;
+
+	fix_del_range(ck, FIX_ITEMS,
+		      owfs_key(ck->obj.ino, OWFS_ITEM_XATTR_CHUNK, first),
+		      owfs_key(ck->obj.ino, OWFS_ITEM_XATTR_CHUNK,
+			       first | 0xffff));
 }
 
 /* All attributes have come by: sort, and see that no two share a value. */
@@ -98,9 +118,12 @@ static void sort_values(struct check *ck)
 	if (vl->n)
 		qsort(vl->v, vl->n, sizeof(*vl->v), cmp_value);
 	for (i = 1; i < vl->n; i++)
-		if (vl->v[i].id == vl->v[i - 1].id)
-			problem(ck, BAD_XATTR_VALUE, "inode", ck->obj.ino,
-				"id=%u belongs to two attributes", vl->v[i].id);
+		if (vl->v[i].id == vl->v[i - 1].id &&
+		    problem(ck, BAD_XATTR_VALUE, "inode", ck->obj.ino,
+			    "id=%u belongs to two attributes", vl->v[i].id)) {
+			drop_attr(ck, &vl->v[i - 1]);
+			drop_attr(ck, &vl->v[i]);
+		}
 }
 
 /* The chunks of one value have all come by. */
@@ -119,17 +142,23 @@ static void value_end(struct check *ck)
 	/* an inode on its way out loses its items first, its chunks then */
 	if ((!v || v->len != obj->chunk_bytes) &&
 	    !(obj->good && obj->attr.nlink == 0))
-		problem(ck, BAD_XATTR_VALUE, "inode", obj->ino,
-			"id=%u bytes=%u wanted=%u", obj->chunk_id,
-			obj->chunk_bytes, v ? v->len : 0);
+		obj->chunk_bad |= problem(ck, BAD_XATTR_VALUE, "inode",
+					  obj->ino, "id=%u bytes=%u wanted=%u",
+					  obj->chunk_id, obj->chunk_bytes,
+					  v ? v->len : 0);
+	if (obj->chunk_bad && v)
+		drop_attr(ck, v);
+	if (obj->chunk_bad)
+		drop_chunks(ck, obj->chunk_id);
 	obj->chunk_id = 0;
+	obj->chunk_bad = false;
 }
 
 int pass3_xattr_chunk(struct check *ck, const struct owfs_key *key, size_t len)
 {
 	struct object *obj = &ck->obj;
 	uint32_t id = (uint32_t)(key->off >> 16), chunk = key->off & 0xffff;
-	bool torn = obj->good && obj->attr.nlink == 0;
+	bool torn = obj->good && obj->attr.nlink == 0, bad = false;
 
 	sort_values(ck);
 	if (id != obj->chunk_id) {
@@ -140,9 +169,14 @@ int pass3_xattr_chunk(struct check *ck, const struct owfs_key *key, size_t len)
 	/* all chunks but the last are full, so a whole one comes before each */
 	if (key->off >> 48 || !id || (chunk != obj->chunk_next && !torn) ||
 	    obj->chunk_bytes % OWFS_ITEM_MAX)
-		problem(ck, BAD_XATTR_VALUE, "inode", obj->ino,
-			"id=%u chunk=%u expected=%u length=%zu", id, chunk,
-			obj->chunk_next, len);
+		bad = problem(ck, BAD_XATTR_VALUE, "inode", obj->ino,
+			      "id=%u chunk=%u expected=%u length=%zu", id,
+			      chunk, obj->chunk_next, len);
+	/* a key that belongs to no value goes by itself */
+	if (bad && (key->off >> 48 || !id))
+		fix_del(ck, FIX_ITEMS, *key);
+	else
+		obj->chunk_bad |= bad;
 	obj->chunk_next = chunk + 1;
 	obj->chunk_bytes += (uint32_t)len;
 	return 0;
@@ -156,8 +190,9 @@ void pass3_xattr_end(struct check *ck)
 	sort_values(ck);
 	value_end(ck);
 	for (i = 0; i < vl->n && ck->obj.attr.nlink; i++)
-		if (!vl->v[i].found)
-			problem(ck, BAD_XATTR_VALUE, "inode", ck->obj.ino,
-				"id=%u bytes=0 wanted=%u", vl->v[i].id,
-				vl->v[i].len);
+		if (!vl->v[i].found &&
+		    problem(ck, BAD_XATTR_VALUE, "inode", ck->obj.ino,
+			    "id=%u bytes=0 wanted=%u", vl->v[i].id,
+			    vl->v[i].len))
+			drop_attr(ck, &vl->v[i]);
 }

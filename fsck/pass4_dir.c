@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "fsck.h"
 #include "object/dir.h"
+#include "object/orphan.h"
 
 /* rec->reach */
 enum reach {
@@ -23,11 +24,6 @@ enum reach {
 };
 
 /* ---------------------------------------------------------------- entries */
-
-/* A name fit for a message. */
-struct shown {
-	char s[OWFS_NAME_MAX + 1];
-};
 
 static struct shown show(const char *name, size_t len)
 {
@@ -49,17 +45,20 @@ static int check_name(struct check *ck, const struct owfs_key *key,
 	struct object *obj = &ck->obj;
 	uint64_t hash = key->off >> OWFS_HASH_SEQ_BITS;
 	size_t namelen = le16_to_cpu(d->namelen);
+	uint64_t right = owfs_name_hash(&ck->fs, d->name, namelen);
 	int ret;
 
-	if (owfs_name_hash(&ck->fs, d->name, namelen) != hash)
-		problem(ck, BAD_DIRENT_HASH, "directory", obj->ino,
-			"cookie=%" PRIu64 " name=%s", key->off,
-			show(d->name, namelen).s);
+	if (right != hash &&
+	    problem(ck, BAD_DIRENT_HASH, "directory", obj->ino,
+		    "cookie=%" PRIu64 " name=%s", key->off,
+		    show(d->name, namelen).s))
+		fix_move(ck, *key, right);
 	ret = pass3_name_is_new(obj, hash, d->name, namelen);
-	if (ret == 0)
-		problem(ck, BAD_DIRENT_TWICE, "directory", obj->ino,
-			"cookie=%" PRIu64 " name=%s", key->off,
-			show(d->name, namelen).s);
+	if (ret == 0 &&
+	    problem(ck, BAD_DIRENT_TWICE, "directory", obj->ino,
+		    "cookie=%" PRIu64 " name=%s", key->off,
+		    show(d->name, namelen).s))
+		fix_entry(ck, FIX_ITEMS, *key, d->ftype == DT_DIR);
 	return ret < 0 ? ret : 0;
 }
 
@@ -73,8 +72,9 @@ int pass4_entry(struct check *ck, const struct owfs_key *key, const void *val,
 
 	obj->entries++;
 	if (owfs_dirent_check(d, len, key->off)) {
-		problem(ck, BAD_DIRENT_ITEM, "directory", obj->ino,
-			"cookie=%" PRIu64 " length=%zu", key->off, len);
+		if (problem(ck, BAD_DIRENT_ITEM, "directory", obj->ino,
+			    "cookie=%" PRIu64 " length=%zu", key->off, len))
+			fix_entry(ck, FIX_ITEMS, *key, false);
 		return 0;
 	}
 	ret = check_name(ck, key, d);
@@ -111,7 +111,7 @@ static int is_entry_of(void *ctx, const struct owfs_key *key, const void *val,
 	return 1;
 }
 
-static struct shown name_of(struct check *ck, const struct ino_rec *rec)
+struct shown pass4_name_of(struct check *ck, const struct ino_rec *rec)
 {
 	struct name_search ns = { .ino = rec->ino, .name = { "?" } };
 	struct owfs_key first = owfs_key(rec->named_in, OWFS_ITEM_DIRENT, 0);
@@ -124,58 +124,85 @@ static struct shown name_of(struct check *ck, const struct ino_rec *rec)
 
 /* ---------------------------------------------------------- names and inodes */
 
-static void check_missing(struct check *ck, const struct ino_rec *rec)
+static void check_missing(struct check *ck, struct ino_rec *rec)
 {
-	if (rec->names)
-		problem(ck, BAD_DIRENT_TARGET, "directory", rec->named_in,
-			"name=%s inode=%" PRIu64, name_of(ck, rec).s,
-			rec->ino);
-	if (rec->orphan)
-		problem(ck, BAD_ORPHAN_TARGET, "inode", rec->ino, "flags=%#x",
-			rec->orphan);
+	if (rec->names &&
+	    problem(ck, BAD_DIRENT_TARGET, "directory", rec->named_in,
+		    "name=%s inode=%" PRIu64, pass4_name_of(ck, rec).s, rec->ino))
+		rec->fix |= INO_FIX_DROP;
+	if (rec->orphan &&
+	    problem(ck, BAD_ORPHAN_TARGET, "inode", rec->ino, "flags=%#x",
+		    rec->orphan))
+		fix_del(ck, FIX_NAMES, owfs_orphan_key(rec->ino));
 }
 
-static void check_dir(struct check *ck, const struct ino_rec *rec)
+static void check_dir(struct check *ck, struct ino_rec *rec)
 {
 	owfs_ino_t in = rec->ino == OWFS_INO_ROOT ? rec->ino : rec->named_in;
 
-	if (rec->names > 1 || (rec->names && rec->ino == OWFS_INO_ROOT))
-		problem(ck, BAD_DIR_NAMES, "directory", rec->ino,
-			"names=%u one=%s in=%" PRIu64, rec->names,
-			name_of(ck, rec).s, rec->named_in);
-	else if (in && rec->parent != in)
-		problem(ck, BAD_DIR_PARENT, "directory", rec->ino,
-			"parent=%" PRIu64 " named in=%" PRIu64, rec->parent,
-			in);
+	if (rec->names > 1 || (rec->names && rec->ino == OWFS_INO_ROOT)) {
+		if (problem(ck, BAD_DIR_NAMES, "directory", rec->ino,
+			    "names=%u one=%s in=%" PRIu64, rec->names,
+			    pass4_name_of(ck, rec).s, rec->named_in))
+			rec->fix |= INO_FIX_ONE;
+	} else if (in && rec->parent != in &&
+		   problem(ck, BAD_DIR_PARENT, "directory", rec->ino,
+			   "parent=%" PRIu64 " named in=%" PRIu64,
+			   rec->parent, in)) {
+		fix_attr(ck, FIX_NAMES, rec->ino, FIX_ATTR_PARENT, in);
+	}
 }
 
-static void check_links(struct check *ck, const struct ino_rec *rec)
+/* True: the count of links will change, and with it what depends on it. */
+static bool check_links(struct check *ck, struct ino_rec *rec)
 {
 	bool dir = rec->ftype == DT_DIR;
 
 	if (rec->ino == OWFS_INO_ROOT)
-		return;
-	if (rec->names == 0 && rec->nlink)
-		problem(ck, BAD_INODE_LOST, "inode", rec->ino, "nlink=%u",
-			rec->nlink);
-	else if (dir ? rec->names && !rec->nlink : rec->names != rec->nlink)
-		problem(ck, BAD_INODE_NLINK, "inode", rec->ino,
-			"nlink=%u names=%u", rec->nlink, rec->names);
+		return false;
+	if (rec->names == 0 && rec->nlink) {
+		if (problem(ck, BAD_INODE_LOST, "inode", rec->ino, "nlink=%u",
+			    rec->nlink))
+			fix_lost(ck, rec->ino);
+	} else if (dir ? rec->names && !rec->nlink
+		       : rec->names != rec->nlink) {
+		if (problem(ck, BAD_INODE_NLINK, "inode", rec->ino,
+			    "nlink=%u names=%u", rec->nlink, rec->names)) {
+			/* of a directory, pass 3 sees the rest next time */
+			fix_attr(ck, FIX_NAMES, rec->ino, FIX_ATTR_NLINK,
+				 dir ? 2 : rec->names);
+			return true;
+		}
+	}
+	return false;
 }
 
-static void check_inode(struct check *ck, const struct ino_rec *rec)
+static void put_orphan(struct check *ck, owfs_ino_t ino, uint32_t flags)
 {
-	if (rec->ftypes & ~(1u << rec->ftype))
-		problem(ck, BAD_DIRENT_FTYPE, "directory", rec->named_in,
-			"name=%s inode=%" PRIu64 " type=%u types named=%#x",
-			name_of(ck, rec).s, rec->ino, rec->ftype, rec->ftypes);
-	check_links(ck, rec);
+	struct owfs_orphan_item d = { .flags = cpu_to_le32(flags) };
+
+	if (flags)
+		fix_put(ck, FIX_NAMES, owfs_orphan_key(ino), &d, sizeof(d));
+	else
+		fix_del(ck, FIX_NAMES, owfs_orphan_key(ino));
+}
+
+static void check_inode(struct check *ck, struct ino_rec *rec)
+{
+	if ((rec->ftypes & ~(1u << rec->ftype)) &&
+	    problem(ck, BAD_DIRENT_FTYPE, "directory", rec->named_in,
+		    "name=%s inode=%" PRIu64 " type=%u types named=%#x",
+		    pass4_name_of(ck, rec).s, rec->ino, rec->ftype, rec->ftypes))
+		rec->fix |= INO_FIX_FTYPE;
+	if (check_links(ck, rec))
+		return;
 	if (rec->ftype == DT_DIR)
 		check_dir(ck, rec);
-	if (rec->orphan != rec->want_orphan)
-		problem(ck, BAD_ORPHAN_FLAGS, "inode", rec->ino,
-			"flags=%#x wanted=%#x nlink=%u", rec->orphan,
-			rec->want_orphan, rec->nlink);
+	if (rec->orphan != rec->want_orphan &&
+	    problem(ck, BAD_ORPHAN_FLAGS, "inode", rec->ino,
+		    "flags=%#x wanted=%#x nlink=%u", rec->orphan,
+		    rec->want_orphan, rec->nlink))
+		put_orphan(ck, rec->ino, rec->want_orphan);
 }
 
 /* ------------------------------------------------------------ reachability */
@@ -196,8 +223,12 @@ static void walk_up(struct check *ck, struct ino_rec *rec)
 	reach = r ? r->reach : REACH_LOST;
 	if (reach == REACH_WALKING) {
 		reach = REACH_LOST;
-		problem(ck, BAD_DIR_LOOP, "directory", r->ino, "name=%s in=%"
-			PRIu64, name_of(ck, r).s, r->named_in);
+		if (problem(ck, BAD_DIR_LOOP, "directory", r->ino,
+			    "name=%s in=%" PRIu64, pass4_name_of(ck, r).s,
+			    r->named_in)) {
+			r->fix |= INO_FIX_DROP;
+			fix_lost(ck, r->ino);
+		}
 	}
 	for (r = rec; r && r->reach == REACH_WALKING;
 	     r = inotab_find(&ck->inos, r->named_in))
@@ -210,8 +241,9 @@ static bool check_root_dir(struct check *ck)
 
 	if (!root || !root->exists ||
 	    (root->good && (root->ftype != DT_DIR || !root->nlink))) {
-		problem(ck, BAD_ROOT_DIR, "inode", OWFS_INO_ROOT, "%s",
-			root && root->exists ? "no directory" : "missing");
+		if (problem(ck, BAD_ROOT_DIR, "inode", OWFS_INO_ROOT, "%s",
+			    root && root->exists ? "no directory" : "missing"))
+			fix_root(ck);
 		return false;
 	}
 	root->reach = REACH_ROOT;

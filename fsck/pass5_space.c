@@ -42,6 +42,7 @@ static void report_runs(struct check *ck, enum owfs_problem what, uint64_t g,
 			const uint64_t *a, const uint64_t *b)
 {
 	uint32_t end = ck->geo.group_blocks, bit = 0, start;
+	bool yes;
 
 	while (bit < end) {
 		bit = owfs_bitmap_next_set(a, bit, end);
@@ -53,8 +54,14 @@ static void report_runs(struct check *ck, enum owfs_problem what, uint64_t g,
 		while (bit < end && owfs_bitmap_test(a, bit) &&
 		       !owfs_bitmap_test(b, bit))
 			bit++;
-		problem(ck, what, "group", g, "fsblock=%" PRIu64 " blocks=%u",
-			owfs_geo_group_start(&ck->geo, g) + start, bit - start);
+		yes = problem(ck, what, "group", g,
+			      "fsblock=%" PRIu64 " blocks=%u",
+			      owfs_geo_group_start(&ck->geo, g) + start,
+			      bit - start);
+		if (yes && what == BAD_MAP_LEAK)
+			ck->fixes->map_leak++;
+		else if (yes)
+			ck->fixes->map_bad++;
 	}
 }
 
@@ -70,7 +77,8 @@ static int check_group(struct check *ck, struct owfs_freemap *fm, uint64_t g,
 	if (ret == -ENOMEM)
 		return ret;
 	if (ret) {
-		problem(ck, BAD_MAP_READ, "group", g, "%s", strerror(-ret));
+		if (problem(ck, BAD_MAP_READ, "group", g, "%s", strerror(-ret)))
+			ck->fixes->map_bad++;
 		*sound = false;
 		return 0;
 	}
@@ -80,7 +88,9 @@ static int check_group(struct check *ck, struct owfs_freemap *fm, uint64_t g,
 	if (!memcmp(b->map, b->want, nwords * sizeof(uint64_t)))
 		return 0;
 	report_runs(ck, BAD_MAP_FREE, g, b->want, b->map);
-	report_runs(ck, BAD_MAP_LEAK, g, b->map, b->want);
+	/* below a hole in the tree there is more in use than was seen */
+	if (!ck->holes)
+		report_runs(ck, BAD_MAP_LEAK, g, b->map, b->want);
 	return 0;
 }
 
@@ -108,10 +118,11 @@ static void check_count(struct check *ck)
 	uint64_t nfree = ck->geo.nblocks - owfs_geo_fixed_total(&ck->geo) -
 			 ck->used.blocks;
 
-	if (nfree != ck->root->map.free_blocks)
-		problem(ck, BAD_MAP_COUNT, "superblock", ck->slots.newest,
-			"free=%" PRIu64 " found=%" PRIu64,
-			ck->root->map.free_blocks, nfree);
+	if (nfree != ck->root->map.free_blocks &&
+	    problem(ck, BAD_MAP_COUNT, "superblock", ck->slots.newest,
+		    "free=%" PRIu64 " found=%" PRIu64,
+		    ck->root->map.free_blocks, nfree))
+		ck->fixes->map_count++;
 }
 
 /* Blocks that the commit before used and this one does not. */
@@ -155,13 +166,13 @@ static int check_freed(struct check *ck, struct owfs_freemap *fm,
 	owfs_freemap_close(prev);
 	if (ret == -ENOMEM)
 		return ret;
-	if (ret)
-		problem(ck, BAD_MAP_READ, "superblock", ck->slots.newest,
-			"of the commit before the last: %s", strerror(-ret));
-	else if (freed != ck->root->map.freed_blocks)
-		problem(ck, BAD_MAP_FREED, "superblock", ck->slots.newest,
-			"freed=%" PRIu64 " found=%" PRIu64,
-			ck->root->map.freed_blocks, freed);
+	if (ret ? problem(ck, BAD_MAP_READ, "superblock", ck->slots.newest,
+			  "of the commit before the last: %s", strerror(-ret))
+		: freed != ck->root->map.freed_blocks &&
+		  problem(ck, BAD_MAP_FREED, "superblock", ck->slots.newest,
+			  "freed=%" PRIu64 " found=%" PRIu64,
+			  ck->root->map.freed_blocks, freed))
+		ck->fixes->map_bad++;
 	return 0;
 }
 
@@ -173,7 +184,8 @@ static int with_bits(struct check *ck, struct owfs_freemap *fm, struct bits *b)
 	ck->report->used_blocks = ck->used.blocks;
 	if (ret)
 		return ret;
-	check_count(ck);
+	if (!ck->holes)
+		check_count(ck);
 	return sound ? check_freed(ck, fm, b) : 0;
 }
 

@@ -19,6 +19,8 @@ enum owfs_problem {
 	BAD_NODE_COPY,
 	BAD_NODE_TWICE,
 	BAD_NODE_PLACE,
+	BAD_COMMIT_LAST,
+	BAD_COMMIT_BEFORE,
 	/* pass 3: items, one inode at a time */
 	BAD_ITEM_TYPE,
 	BAD_ITEM_OBJECT,
@@ -77,14 +79,25 @@ enum owfs_problem_class {
 	OWFS_CLASS_DANGER,	/* writing to the filesystem would do damage */
 };
 
+/* Shall it be repaired?  What somebody who only presses Enter has answered. */
+enum owfs_answer {
+	OWFS_ANSWER_SAFE,	/* yes, and with -p without a question */
+	OWFS_ANSWER_YES,	/* keeps all there is, but somebody should look */
+	OWFS_ANSWER_NO,		/* something is given up */
+	OWFS_ANSWER_NONE,	/* there is no repair */
+};
+
 struct owfs_problem_info {
 	unsigned int number;	/* pass * 100 + n */
 	const char *name;
 	enum owfs_problem_class class;
+	enum owfs_answer answer;
 	const char *text;
+	const char *repair;	/* what yes does; NULL: there is no repair */
 };
 
 const struct owfs_problem_info *owfs_problem_info(enum owfs_problem what);
 const char *owfs_problem_class_name(enum owfs_problem_class class);
+const char *owfs_problem_answer_name(enum owfs_answer answer);
 
 #endif

@@ -98,3 +98,16 @@ const uint64_t *usedmap_bits(const struct usedmap *um, uint64_t g)
 {
 	return um->size ? find(um, g)->bits : NULL;
 }
+
+bool usedmap_has(const struct usedmap *um, owfs_fsblock_t start, uint64_t len)
+{
+	uint64_t g = owfs_geo_group_of(um->geo, start);
+	const uint64_t *bits = usedmap_bits(um, g);
+	uint32_t first, end;
+
+	if (!bits)
+		return false;
+	first = (uint32_t)(start - owfs_geo_group_start(um->geo, g));
+	end = first + (uint32_t)len;
+	return owfs_bitmap_next_set(bits, first, end) < end;
+}

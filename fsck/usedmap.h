@@ -28,6 +28,8 @@ void usedmap_free(struct usedmap *um);
  */
 int usedmap_add(struct usedmap *um, owfs_fsblock_t start, uint64_t len,
 		owfs_fsblock_t *dup);
+/* Is any block of a range that lies in one group there? */
+bool usedmap_has(const struct usedmap *um, owfs_fsblock_t start, uint64_t len);
 /* The bits of group @g, NULL if it has none. */
 const uint64_t *usedmap_bits(const struct usedmap *um, uint64_t g);
 

@@ -82,13 +82,15 @@ static void fill_from_prev(struct owfs_map_node *node,
 
 /*
  * Read one node as both commits have it.  @cur and @prev are its entries; they
- * are the same if the commit before does not count.
+ * are the same if the commit before does not count.  @lost: nothing is known
+ * of @cur, which is not to say that it was never written.
  */
 static int node_read(struct owfs_freemap *fm, unsigned int level,
 		     uint64_t first, const struct owfs_map_ref *cur,
-		     const struct owfs_map_ref *prev,
+		     const struct owfs_map_ref *prev, bool lost,
 		     struct owfs_map_node **nodep)
 {
+	bool mended = false;
 	unsigned int i, n = fm->geo->fanout;
 	struct owfs_map_node *node;
 	struct owfs_map_ref *refs;
@@ -99,17 +101,23 @@ static int node_read(struct owfs_freemap *fm, unsigned int level,
 	if (!refs || !node)
 		goto out_free;
 
-	ret = owfs_map_read_node(fm, level, first, cur, refs);
+	ret = lost ? -EFSCORRUPTED :
+		     owfs_map_read_node(fm, level, first, cur, refs);
+	if (ret && ret != -ENOMEM && fm->mend) {
+		mended = true;
+		ret = owfs_map_guess_node(fm, level, first, refs);
+	}
 	if (ret)
 		goto out_free;
 	for (i = 0; i < n; i++)
 		node->child[i].cur = refs[i];
 	if (prev->gen != cur->gen) {
 		ret = owfs_map_read_node(fm, level, first, prev, refs);
-		if (ret)
+		if (ret && (ret == -ENOMEM || !fm->mend))
 			goto out_free;
 	}
 	fill_from_prev(node, refs, n);
+	node->mended = mended;
 	free(refs);
 	*nodep = node;
 	return 0;
@@ -128,6 +136,17 @@ static struct owfs_map_child *node_place(struct owfs_freemap *fm,
 	return parent ? &parent->child[node_index(parent, g)] : &fm->top;
 }
 
+/* Caller holds fm_lock. */
+static void mark_dirty(struct owfs_freemap *fm, struct owfs_map_node *node)
+{
+	while (node && !node->dirty) {
+		node->dirty = true;
+		node->dirty_next = fm->dirty[node->level];
+		fm->dirty[node->level] = node;
+		node = node->parent;
+	}
+}
+
 /*
  * Bring in the node below @parent towards group @g.  Called and returns with
  * fm_lock held, drops it to read.
@@ -139,13 +158,14 @@ static int node_bring(struct owfs_freemap *fm, struct owfs_map_node *parent,
 	unsigned int level = parent ? parent->level - 1 : fm->geo->levels;
 	uint64_t first = parent ? child_first(parent, node_index(parent, g)) : 0;
 	struct owfs_map_ref cur = place->cur, prev = place->prev;
+	bool lost = parent && parent->mended && !cur.gen;
 	struct owfs_map_node *node;
 	int ret;
 
 	if (!fm->prev_counts)
 		prev = cur;
 	pthread_mutex_unlock(&fm->lock);
-	ret = node_read(fm, level, first, &cur, &prev, &node);
+	ret = node_read(fm, level, first, &cur, &prev, lost, &node);
 	pthread_mutex_lock(&fm->lock);
 	if (ret)
 		return ret;
@@ -157,6 +177,8 @@ static int node_bring(struct owfs_freemap *fm, struct owfs_map_node *parent,
 	place->node = node;
 	if (!parent)
 		fm->root = node;
+	if (node->mended)
+		mark_dirty(fm, node);
 	return 0;
 }
 
@@ -223,9 +245,9 @@ int owfs_freemap_open(struct owfs_freemap **fmp,
 {
 	struct owfs_freemap *fm;
 
-	if (!root_sane(p, &p->cur) || !root_sane(p, &p->prev))
+	if (!p->mend && (!root_sane(p, &p->cur) || !root_sane(p, &p->prev)))
 		return -EFSCORRUPTED;
-	if (p->prev.gen > p->cur.gen) {
+	if (!p->mend && p->prev.gen > p->cur.gen) {
 		owfs_msg(p->msg, OWFS_MSG_ERROR,
 			 "space map: commit before is newer: gen=%llu before=%llu",
 			 (unsigned long long)p->cur.gen,
@@ -244,6 +266,7 @@ int owfs_freemap_open(struct owfs_freemap **fmp,
 	fm->geo = p->geo;
 	fm->seed = p->seed;
 	fm->msg = p->msg;
+	fm->mend = p->mend;
 	ref_from_root(&fm->top, p);
 	fm->prev_counts = p->prev.gen != 0;
 	pthread_mutex_init(&fm->lock, NULL);
@@ -413,6 +436,8 @@ int owfs_freemap_load(struct owfs_freemap *fm, uint64_t g, uint64_t *cur,
 		child = &node->child[node_index(node, g)];
 		cur_ref = child->cur;
 		prev_ref = fm->prev_counts ? child->prev : child->cur;
+		if (node->mended && !cur_ref.gen)
+			ret = -EFSCORRUPTED;	/* written or not: unknown */
 	}
 	pthread_mutex_unlock(&fm->lock);
 	if (!ret)
@@ -441,17 +466,6 @@ static void child_written(struct owfs_map_child *child,
 	if (child->cur.gen)
 		child->other = child->cur.slot;
 	child->cur = *ref;
-}
-
-/* Caller holds fm_lock. */
-static void mark_dirty(struct owfs_freemap *fm, struct owfs_map_node *node)
-{
-	while (node && !node->dirty) {
-		node->dirty = true;
-		node->dirty_next = fm->dirty[node->level];
-		fm->dirty[node->level] = node;
-		node = node->parent;
-	}
 }
 
 int owfs_freemap_store(struct owfs_freemap *fm, owfs_gen_t gen, uint64_t g,

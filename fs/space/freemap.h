@@ -43,6 +43,13 @@ struct owfs_freemap_param {
 	const struct owfs_geo *geo;	/* outlives the map */
 	uint64_t seed;			/* csum_seed */
 	struct owfs_map_root cur, prev;	/* gen 0: none */
+	/*
+	 * fsck: a node that cannot be believed is no error.  It is made anew
+	 * from what stands in the slots of its children, as far as that is
+	 * sound and not younger than this generation, and is written with the
+	 * next store.  A bitmap that cannot be believed still fails to load.
+	 */
+	owfs_gen_t mend;		/* 0: no */
 	const struct owfs_msg *msg;
 };
 

@@ -36,6 +36,7 @@ struct owfs_map_node {
 	uint64_t span;			/* groups below one child */
 	struct owfs_map_node *parent;
 	bool dirty;			/* fm_lock */
+	bool mended;			/* was not what its entry says */
 	struct owfs_map_node *dirty_next;
 	struct owfs_map_child child[];	/* fanout */
 };
@@ -50,6 +51,7 @@ struct owfs_freemap {
 	pthread_rwlock_t prev_lock;
 	pthread_mutex_t lock;
 	bool prev_counts;		/* fm_lock; changed under prev_lock, too */
+	owfs_gen_t mend;		/* freemap_mend.c; 0: not asked for */
 	struct owfs_map_child top;	/* the root, as the superblock names it */
 	struct owfs_map_node *root;	/* top.node */
 	struct owfs_map_node *dirty[OWFS_MAP_MAX_LEVEL + 1];
@@ -68,6 +70,13 @@ int owfs_map_read_node(const struct owfs_freemap *fm, unsigned int level,
 		       struct owfs_map_ref *refs);
 int owfs_map_read_bitmap(const struct owfs_freemap *fm, uint64_t g,
 			 const struct owfs_map_ref *ref, uint64_t *bits);
+
+/*
+ * freemap_mend.c: an entry for each child of a node that cannot be read, from
+ * what stands in the slots.  @refs has fanout entries.  -ENOMEM.
+ */
+int owfs_map_guess_node(const struct owfs_freemap *fm, unsigned int level,
+			uint64_t first, struct owfs_map_ref *refs);
 
 /*
  * Write to ref->slot as of ref->gen; csum (and for a bitmap free and maxrun)

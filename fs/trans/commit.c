@@ -530,6 +530,18 @@ static int copy_to_all_slots(struct owfs_fs *fs, const struct owfs_super *sb)
 	return 0;
 }
 
+void owfs_commit_forgive(struct owfs_fs *fs)
+{
+	struct owfs_super *sb = &fs->fs_super;
+	struct timespec now;
+
+	owfs_fs_now(fs, &now);
+	sb->state &= ~(OWFS_STATE_ERROR | OWFS_STATE_CLEAN);
+	sb->error_code = sb->error_count = 0;
+	sb->error_time = sb->error_block = 0;
+	sb->check_time = (uint64_t)now.tv_sec;
+}
+
 int owfs_commit_finish(struct owfs_fs *fs)
 {
 	struct owfs_commit *c = fs->fs_commit;

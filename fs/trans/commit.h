@@ -31,5 +31,7 @@ void owfs_commit_poison(struct owfs_fs *fs, int err);
 int owfs_commit_format(struct owfs_fs *fs);
 /* The last superblock, marked clean (or in error), in every slot. */
 int owfs_commit_finish(struct owfs_fs *fs);
+/* fsck has checked it all: no error is on record from the next superblock on. */
+void owfs_commit_forgive(struct owfs_fs *fs);
 
 #endif

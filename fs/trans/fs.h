@@ -35,6 +35,8 @@ struct owfs_fs_param {
 	bool readonly;
 	bool fallback;			/* start from the commit before the last */
 	bool discard;
+	bool keep_freed;		/* fsck: what nodes leave behind stays in use,
+					   for it may have another owner */
 	bool threaded;			/* commit runs in a thread of its own (owfs_fs_start);
 					   otherwise whoever waits for it drives it */
 	enum owfs_errors errors;

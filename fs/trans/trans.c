@@ -57,6 +57,8 @@ static int trans_free_block(void *ctx, const struct owfs_ptr *ptr, bool unborn)
 
 	if (unborn)
 		return owfs_alloc_free_unborn(fs->fs_al, ptr->addr);
+	if (fs->fs_param.keep_freed)
+		return 0;
 	for (i = 0; i < 2 && !ret; i++)
 		if (ptr->addr[i] != OWFS_NOBLOCK)
 			ret = owfs_alloc_free(fs->fs_al, ptr->addr[i], 1);

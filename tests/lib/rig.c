@@ -372,7 +372,7 @@ static int hash_content(struct owfs_inode *inode, uint64_t size, uint64_t *hash)
 
 static int hash_xattrs(struct owfs_inode *inode, uint64_t *sum)
 {
-	unsigned char value[4096];
+	unsigned char value[OWFS_XATTR_SIZE_MAX];
 	char list[512], *name;
 	ssize_t n = owfs_listxattr(inode, list, sizeof(list)), len;
 

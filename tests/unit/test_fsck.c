@@ -81,6 +81,9 @@ static void test_every_problem_has_a_defect(void **state)
 	(void)state;
 	/* these have tests of their own */
 	seen[BAD_SUPER_NONE] = seen[BAD_SUPER_SHORT] = true;
+	seen[BAD_COMMIT_BEFORE] = true;
+	/* only a repair asks whether to go back: test_repair.c */
+	seen[BAD_COMMIT_LAST] = true;
 	for (i = 0; i < (int)ndefects; i++)
 		for (j = 0; defects[i].want[j] != DEFECT_LAST; j++)
 			seen[defects[i].want[j]] = true;
@@ -253,6 +256,28 @@ static int stop_in_pass_2(void *ctx, unsigned int pass, uint64_t done,
 	(void)done;
 	(void)total;
 	return pass == 2;
+}
+
+/* What the last commit does not share with the one before is damaged there. */
+static void test_a_damaged_commit_before_is_reported_when_asked(void **state)
+{
+	struct owfs_check_report r;
+	struct owfs_slots slots;
+	struct owfs_super sb;
+	struct image im;
+
+	(void)state;
+	image_fork(&im, &base);
+	assert_int_equal(owfs_super_read(emubd_blkdev(im.e), &sb, &slots, NULL),
+			 0);
+	emubd_flip_bit(im.e, sb.root[1].tree.addr[0] * 4096 + 1000, 3);
+	assert_int_equal(image_check(&im, OWFS_CHECK_CURRENT, &r), 0);
+	assert_int_equal(r.problems, 0);
+	assert_int_equal(image_check(&im, OWFS_CHECK_CURRENT |
+				     OWFS_CHECK_PREVIOUS, &r), 0);
+	assert_int_equal(r.count[BAD_COMMIT_BEFORE], 1);
+	assert_int_equal(r.count[BAD_NODE_READ], 1);
+	image_free(&im);
 }
 
 static void test_a_check_can_be_cancelled(void **state)
@@ -436,6 +461,7 @@ int main(void)
 		cmocka_unit_test(test_a_killed_mkfs_leaves_no_filesystem),
 		cmocka_unit_test(test_no_superblock_is_no_filesystem),
 		cmocka_unit_test(test_a_cut_device_is_reported),
+		cmocka_unit_test(test_a_damaged_commit_before_is_reported_when_asked),
 		cmocka_unit_test(test_a_check_can_be_cancelled),
 		cmocka_unit_test(test_read_errors_are_problems_or_refusals),
 		cmocka_unit_test(test_forged_items_are_survived),

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Superblocks, and commits that change nothing but what they point to.
+ *
+ * A slot is written with a flush of its own, and never the only one that holds
+ * the newest: after a cut the newest that is found is the one before or the
+ * one after.
+ */
+#include <string.h>
+
+#include "base/err.h"
+#include "base/util.h"
+#include "fixer.h"
+
+static int write_slot(struct check *ck, unsigned int slot)
+{
+	int ret = owfs_super_write(ck->bd, &ck->sb, &ck->slots, slot);
+
+	return ret ? ret : owfs_blkdev_flush(ck->bd);
+}
+
+int fix_slots(struct check *ck)
+{
+	struct fixes *fx = ck->fixes;
+	unsigned int i;
+	int ret = 0;
+
+	if (fx->order) {
+		/* whatever was written under a number, it is not used again */
+		ck->sb.next_gen = max_u64(ck->sb.next_gen, fx->next_gen);
+		ck->sb.seq++;
+		ck->sb.state &= ~OWFS_STATE_CLEAN;
+	}
+	for (i = 0; i < OWFS_SUPER_SLOTS && !ret; i++)
+		if (fx->slots & 1u << i) {
+			ret = write_slot(ck, i);
+			fx->applied += !ret;
+		}
+	return ret;
+}
+
+int fix_super_write(struct check *ck)
+{
+	int ret;
+
+	ck->sb.seq++;
+	ck->sb.state &= ~OWFS_STATE_CLEAN;
+	ret = write_slot(ck, owfs_slots_next(&ck->slots));
+	ck->fixes->applied += !ret;
+	return ret;
+}
+
+int fix_claim(struct check *ck, owfs_gen_t *gen)
+{
+	*gen = ck->sb.next_gen;
+	ck->sb.next_gen += 3;
+	return fix_super_write(ck);
+}
+
+int fix_commit(struct check *ck, const struct owfs_root *root, owfs_gen_t gen)
+{
+	struct owfs_root new = *root;
+
+	new.map.freed_blocks = 0;
+	new.gen = gen;
+	ck->sb.root[1] = new;
+	new.gen = gen + 1;
+	ck->sb.root[0] = new;
+	return fix_super_write(ck);
+}

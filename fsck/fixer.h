@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the fix_*.c share: the ways to change a filesystem.  Each of them makes
+ * a commit, or nothing.
+ */
+#ifndef OWFS_FSCK_FIXER_H
+#define OWFS_FSCK_FIXER_H
+
+#include "fsck.h"
+#include "trans/trans.h"
+
+/* ----------------------------------------------------------- fix_super.c */
+
+/* The newest superblock to the slots that need it, a flush each. */
+int fix_slots(struct check *ck);
+/* ck->sb, changed, becomes the newest superblock. */
+int fix_super_write(struct check *ck);
+/* Every number from here on is free; durable when this has returned 0. */
+int fix_claim(struct check *ck, owfs_gen_t *gen);
+/*
+ * @root becomes the last commit and the one before, with numbers from @gen on,
+ * which fix_claim() gave.
+ */
+int fix_commit(struct check *ck, const struct owfs_root *root, owfs_gen_t gen);
+
+/* ------------------------------------------------------------- fix_map.c */
+
+/*
+ * Write the space map anew where it is not what the tree says.  @exact: what
+ * nobody owns is free; else what was in use stays so.
+ */
+int fix_map(struct check *ck, bool exact);
+
+/* ------------------------------------------------------------ fix_tree.c */
+
+/*
+ * The filesystem opened for writing; ck's tree shows the state before.  Each
+ * function is one transaction.  0; -ENOSPC and -ENOENT leave it as it was.
+ */
+int fix_open(struct check *ck, struct owfs_fs **fsp);
+int fix_close(struct owfs_fs *fs, int ret);	/* commits unless @ret */
+
+int tree_get(struct owfs_fs *fs, struct owfs_key key, void *val, size_t size);
+int tree_put(struct owfs_fs *fs, struct owfs_key key, const void *val,
+	     size_t len);
+int tree_del(struct owfs_fs *fs, struct owfs_key key);
+int tree_apply(struct owfs_fs *fs, const struct fix *f);
+/* Begin for so many places, on a full filesystem too; abort as trans.h says. */
+int tree_begin(struct owfs_fs *fs, struct owfs_trans *tr, unsigned int places);
+/* In a transaction: insert or replace.  Aborts it on failure. */
+int tree_store(struct owfs_trans *tr, const struct owfs_key *key,
+	       const void *val, size_t len);
+int tree_erase(struct owfs_trans *tr, const struct owfs_key *key);
+
+/* ----------------------------------------------------------- fix_names.c */
+
+/* Notes for every entry whose inode's record says so. */
+int fix_collect_entries(struct check *ck);
+int names_apply(struct owfs_fs *fs, const struct fix *f);
+
+/* ------------------------------------------------------------ fix_data.c */
+
+int fix_collect_unmaps(struct check *ck);
+int data_apply(struct check *ck, struct owfs_fs *fs, const struct fix *f);
+
+/* ---------------------------------------------------------------- path.c */
+
+/* Where an inode is, as far as that is known: "/a/b", "?/b". */
+void path_of(struct check *ck, owfs_ino_t ino, char *buf, size_t size);
+
+#endif

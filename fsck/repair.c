@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The rounds of a repair, and what is done in one.
+ *
+ *	superblocks	nothing is found without them
+ *	the space map	wherever it would give away what is in use
+ *	nodes		so that the tree can be changed
+ *	items		inode by inode
+ *	names		inodes against entries
+ *	the space map	exactly, when all owners are known
+ *
+ * The first of these with something to do is this round's commit.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/util.h"
+#include "fixer.h"
+#include "repair.h"
+#include "trans/commit.h"
+
+/* A repair that has not ended by then goes round in circles. */
+#define MAX_ROUNDS	64u
+#define TEXT_MAX	256u
+
+struct repair {
+	const struct owfs_repair_param *param;
+	struct fixes fixes;
+};
+
+/* ------------------------------------------------------------- giving up */
+
+static const char *item_name(unsigned int type)
+{
+	switch (type) {
+	case OWFS_ITEM_SYMLINK:
+		return "target";
+	case OWFS_ITEM_XATTR:
+		return "extended attribute";
+	case OWFS_ITEM_XATTR_CHUNK:
+		return "extended attribute's value";
+	case OWFS_ITEM_DIRENT:
+		return "entry";
+	case OWFS_ITEM_EXTENT:
+		return "extent";
+	case OWFS_ITEM_INTENT:
+		return "intent";
+	case OWFS_ITEM_INODE:
+		return "inode";
+	default:
+		return "item";
+	}
+}
+
+static bool gives_up(const struct fix *f)
+{
+	return f->kind == FIX_DEL || f->kind == FIX_DEL_RANGE ||
+	       f->kind == FIX_ENTRY || f->kind == FIX_UNMAP;
+}
+
+/* What goes is listed, whether it could have been read or not. */
+static void tell_given_up(struct check *ck, const struct fix *f)
+{
+	owfs_ino_t ino = owfs_key_ino(&f->key);
+	unsigned int type = owfs_key_type(&f->key);
+	char path[1024];
+
+	if (!gives_up(f) || type == OWFS_ITEM_ORPHAN)
+		return;
+	path_of(ck, ino, path, sizeof(path));
+	owfs_msg(ck->param->msg, OWFS_MSG_WARN,
+		 "given up: inode %" PRIu64 ": %s: offset=%" PRIu64 " path=%s",
+		 ino, item_name(type), f->key.off, path);
+}
+
+/* --------------------------------------------------------------- one list */
+
+static int apply_one(struct check *ck, struct owfs_fs *fs, const struct fix *f)
+{
+	switch (f->kind) {
+	case FIX_ENTRY:
+	case FIX_LOST:
+	case FIX_ROOT:
+		return names_apply(fs, f);
+	case FIX_COPY:
+	case FIX_UNMAP:
+		return data_apply(ck, fs, f);
+	default:
+		return tree_apply(fs, f);
+	}
+}
+
+/* Fields are set to what was counted before entries are taken away. */
+static bool is_turn(const struct fix *f, bool second)
+{
+	return second == (f->kind != FIX_PUT && f->kind != FIX_ATTR);
+}
+
+/* No room, or what a note was about is gone: that one waits, the others go on. */
+static bool can_wait(int ret)
+{
+	return ret == -ENOSPC || ret == -ENOENT;
+}
+
+static int apply_turn(struct check *ck, struct owfs_fs *fs,
+		      const struct fixlist *l, bool second)
+{
+	size_t i;
+	int ret;
+
+	for (i = 0; i < l->n; i++) {
+		if (!is_turn(&l->v[i], second))
+			continue;
+		ret = apply_one(ck, fs, &l->v[i]);
+		if (ret && !can_wait(ret))
+			return ret;
+		ck->fixes->applied += !ret;
+		if (ret)
+			owfs_msg(ck->param->msg, OWFS_MSG_WARN,
+				 "inode %" PRIu64 ": cannot be repaired: %s",
+				 owfs_key_ino(&l->v[i].key), strerror(-ret));
+		ret = check_progress(ck, 5, i, l->n);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int apply_list(struct check *ck, const struct fixlist *l)
+{
+	struct owfs_fs *fs = NULL;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < l->n; i++)
+		tell_given_up(ck, &l->v[i]);
+	ret = fix_open(ck, &fs);
+	if (!ret)
+		ret = apply_turn(ck, fs, l, false);
+	if (!ret)
+		ret = apply_turn(ck, fs, l, true);
+	return fs ? fix_close(fs, ret) : ret;
+}
+
+/* --------------------------------------------------------------- one round */
+
+static bool any_notes(const struct fixes *fx)
+{
+	return fx->list[FIX_NODES].n || fx->list[FIX_ITEMS].n ||
+	       fx->list[FIX_NAMES].n;
+}
+
+static int raise_limit(struct check *ck)
+{
+	ck->sb.ino_limit = min_u64(ck->fixes->ino_limit, OWFS_INO_MAX + 1);
+	return fix_super_write(ck);
+}
+
+static int move_commits(struct check *ck, const struct owfs_root *root)
+{
+	struct owfs_root keep = *root;
+	owfs_gen_t gen;
+	int ret = fix_claim(ck, &gen);
+
+	return ret ? ret : fix_commit(ck, &keep, gen);
+}
+
+/* What must be right before anything is written elsewhere.  1: it is. */
+static int apply_supers(struct check *ck)
+{
+	const struct owfs_slots *s = &ck->slots;
+	struct fixes *fx = ck->fixes;
+
+	if (ck->report->count[BAD_SUPER_SHORT])
+		return 0;
+	if (s->bad > 1 && !fx->several)
+		return 0;
+	if (fx->slots)
+		return fix_slots(ck);
+	if (s->bad && !s->bad_is_due)
+		return 0;
+	if (fx->ino_limit)
+		return raise_limit(ck);
+	if (fx->go_back)
+		return move_commits(ck, &ck->sb.root[1]);
+	return 1;
+}
+
+static int apply_notes(struct check *ck)
+{
+	struct fixes *fx = ck->fixes;
+	int i;
+
+	for (i = 0; i < FIX_PHASES; i++)
+		if (fx->list[i].n)
+			return apply_list(ck, &fx->list[i]);
+	return 0;
+}
+
+/* Blocks are only set free when nothing is left that might have owned them. */
+static int apply_map(struct check *ck)
+{
+	struct fixes *fx = ck->fixes;
+	bool exact = !ck->holes && !fx->refused_loss;
+
+	if (fx->map_bad || (exact && (fx->map_leak || fx->map_count)))
+		return fix_map(ck, exact);
+	if (fx->previous && !ck->holes)
+		return move_commits(ck, &ck->sb.root[0]);
+	return 0;
+}
+
+static int apply_round(struct check *ck)
+{
+	struct fixes *fx = ck->fixes;
+	int ret;
+
+	if (fx->only_safe && fx->refused)
+		return 0;
+	ret = fix_collect_entries(ck);
+	if (!ret)
+		ret = fix_collect_unmaps(ck);
+	if (!ret)
+		ret = fx->err;
+	if (ret || !fixes_pending(fx))
+		return ret;
+	ret = apply_supers(ck);
+	if (ret != 1)
+		return ret;
+	/* a map that was not to be corrected would give away what is in use */
+	if (fx->refused_map)
+		return 0;
+	if (!any_notes(fx))
+		return apply_map(ck);
+	return fx->map_bad ? fix_map(ck, false) : apply_notes(ck);
+}
+
+/* ------------------------------------------------------------- all rounds */
+
+/* All is well: say so on the device, unless it says so already. */
+static int mark_clean(struct owfs_blkdev *bd, struct repair *rp,
+		      struct owfs_repair_report *report)
+{
+	const struct owfs_fs_param p = {
+		.bd = bd,
+		.env = rp->param->env,
+		.msg = rp->param->check.msg,
+	};
+	struct owfs_fs *fs;
+	int ret;
+
+	if (report->left.clean && !report->changed)
+		return 0;
+	ret = owfs_fs_open(&fs, &p);
+	if (ret)
+		return ret;
+	ret = owfs_fs_writable(fs);
+	if (!ret) {
+		owfs_commit_forgive(fs);
+		ret = owfs_fs_sync_and_clean(fs);
+	}
+	owfs_fs_close(fs);
+	return ret;
+}
+
+static int run_rounds(struct owfs_blkdev *bd, struct repair *rp,
+		      struct owfs_repair_report *report)
+{
+	struct fixes *fx = &rp->fixes;
+	int ret;
+
+	do {
+		fixes_new_round(fx);
+		ret = check_round(bd, &rp->param->check, &report->left, fx,
+				  apply_round, rp->param->env);
+		report->changed |= fx->applied != 0;
+	} while (!ret && fx->applied && fx->round < MAX_ROUNDS);
+	report->corrected = report->changed ? fixes_gone(fx) : 0;
+	report->refused = fx->refused;
+	return ret;
+}
+
+int owfs_repair(struct owfs_blkdev *bd, const struct owfs_repair_param *param,
+		struct owfs_repair_report *report)
+{
+	struct repair rp = {
+		.param = param,
+		.fixes = {
+			.ask = param->ask,
+			.ask_ctx = param->ask_ctx,
+			.only_safe = param->all_or_nothing,
+		},
+	};
+	int ret;
+
+	memset(report, 0, sizeof(*report));
+	ret = run_rounds(bd, &rp, report);
+	if (!ret && !report->left.problems)
+		ret = mark_clean(bd, &rp, report);
+	fixes_free(&rp.fixes);
+	return ret;
+}

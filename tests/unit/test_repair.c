@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the repair makes of each kind of damage: a filesystem without problems,
+ * in which everything that was not hit is as it was, also if the repair was
+ * cut short at any write and run again.  FSCK_TALK=1 shows what it says.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "base/util.h"
+#include "fsck_defects.h"
+#include "repair.h"
+#include "trans/trans.h"
+
+static struct image base, base_dup;
+
+static void print(void *ctx, enum owfs_msg_level level, const char *line)
+{
+	(void)ctx;
+	(void)level;
+	fprintf(stderr, "\t%s\n", line);
+}
+
+static bool say_yes(void *ctx, const struct owfs_problem_info *info,
+		    const char *line)
+{
+	(void)ctx;
+	(void)info;
+	(void)line;
+	return true;
+}
+
+static bool say_no(void *ctx, const struct owfs_problem_info *info,
+		   const char *line)
+{
+	(void)ctx;
+	(void)info;
+	(void)line;
+	return false;
+}
+
+static bool say_safe(void *ctx, const struct owfs_problem_info *info,
+		     const char *line)
+{
+	(void)ctx;
+	(void)line;
+	return info->answer == OWFS_ANSWER_SAFE;
+}
+
+static const struct owfs_msg talk = { print, NULL, OWFS_MSG_WARN };
+
+static int repair_with(struct image *im,
+		       bool (*ask)(void *, const struct owfs_problem_info *,
+				   const char *),
+		       bool all_or_nothing, struct owfs_repair_report *r)
+{
+	const struct owfs_repair_param p = {
+		.check = { .commits = OWFS_CHECK_CURRENT | OWFS_CHECK_PREVIOUS,
+			   .msg = getenv("FSCK_TALK") ? &talk : NULL },
+		.env = &im->env.env,
+		.ask = ask,
+		.all_or_nothing = all_or_nothing,
+	};
+
+	return owfs_repair(emubd_blkdev(im->e), &p, r);
+}
+
+static int repair(struct image *im, struct owfs_repair_report *r)
+{
+	return repair_with(im, say_yes, false, r);
+}
+
+static void make_defect(const struct defect *d, struct image *im)
+{
+	image_fork(im, d->dup ? &base_dup : &base);
+	if (!d->raw)
+		edit_begin(im);
+	d->make(im);
+	if (!d->raw)
+		edit_end(im);
+}
+
+/* Problems for which there is no repair. */
+static bool stays(const struct defect *d)
+{
+	int i;
+
+	for (i = 0; d->want[i] != DEFECT_LAST; i++)
+		if (owfs_problem_info(d->want[i])->answer == OWFS_ANSWER_NONE)
+			return true;
+	return false;
+}
+
+/* ------------------------------------------------------------ each defect */
+
+static int judge_repair(const struct defect *d)
+{
+	struct owfs_repair_report r;
+	struct owfs_check_report c;
+	struct image im;
+	uint64_t hash;
+	int ret, wrong = 0;
+
+	make_defect(d, &im);
+	ret = repair(&im, &r);
+	if (ret || (r.left.problems != 0) != stays(d)) {
+		print_message("%s: repair=%d problems left=%u: %s\n", d->name,
+			      ret, r.left.problems, r.left.first);
+		wrong++;
+	} else if (!stays(d)) {
+		assert_int_equal(image_check(&im, OWFS_CHECK_CURRENT |
+					     OWFS_CHECK_PREVIOUS, &c), 0);
+		if (c.problems || !c.clean || !r.corrected) {
+			print_message("%s: problems=%u clean=%d corrected=%u: %s\n",
+				      d->name, c.problems, c.clean, r.corrected,
+				      c.first);
+			wrong++;
+		}
+	}
+	hash = emubd_hash(im.e);
+	ret = repair(&im, &r);
+	if (ret || r.changed || r.corrected || emubd_hash(im.e) != hash) {
+		print_message("%s: second run: repair=%d corrected=%u: %s\n",
+			      d->name, ret, r.corrected, r.left.first);
+		wrong++;
+	}
+	image_free(&im);
+	return wrong;
+}
+
+static void test_each_defect_is_repaired_in_one_run(void **state)
+{
+	const char *only = getenv("DEFECT");
+	int wrong = 0;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ndefects; i++)
+		if (!only || !strcmp(only, defects[i].name))
+			wrong += judge_repair(&defects[i]);
+	assert_int_equal(wrong, 0);
+}
+
+/* ------------------------------------------------------------- what it is */
+
+/* Everything that can be seen of the filesystem, as a number. */
+static uint64_t digest(struct image *im, const char *name)
+{
+	struct owfs_fs *fs;
+	uint64_t sum;
+	int err = 0, ret = rig_mount(&fs, im->e, &im->env, RIG_READONLY, NULL);
+
+	if (ret)
+		fail_msg("%s: cannot be mounted: %d", name, ret);
+	sum = rig_digest(fs, NULL, &err);
+	if (err)
+		fail_msg("%s: cannot be read: %d", name, err);
+	owfs_mount_abandon(fs);
+	return sum;
+}
+
+static bool all_safe(const struct defect *d)
+{
+	int i;
+
+	for (i = 0; d->want[i] != DEFECT_LAST; i++)
+		if (owfs_problem_info(d->want[i])->answer != OWFS_ANSWER_SAFE)
+			return false;
+	/* a move that was made on purpose */
+	return strcmp(d->name, "f_dir_parent") != 0;
+}
+
+static void test_a_safe_repair_loses_nothing(void **state)
+{
+	struct owfs_repair_report r;
+	struct image im;
+	size_t i;
+	int n = 0;
+
+	(void)state;
+	for (i = 0; i < ndefects; i++) {
+		const struct defect *d = &defects[i];
+
+		if (!all_safe(d))
+			continue;
+		n++;
+		make_defect(d, &im);
+		assert_int_equal(repair_with(&im, say_safe, true, &r), 0);
+		if (r.left.problems)
+			fail_msg("%s: %s", d->name, r.left.first);
+		if (digest(&im, d->name) !=
+		    digest(d->dup ? &base_dup : &base, "base"))
+			fail_msg("%s: something is not as it was", d->name);
+		image_free(&im);
+	}
+	assert_true(n > 15);
+}
+
+static void test_what_is_not_safe_stops_a_safe_repair(void **state)
+{
+	struct owfs_repair_report r;
+	struct image im;
+	uint64_t hash;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ndefects; i++) {
+		const struct defect *d = &defects[i];
+
+		if (all_safe(d) || !strcmp(d->name, "f_dir_parent"))
+			continue;
+		make_defect(d, &im);
+		hash = emubd_hash(im.e);
+		assert_int_equal(repair_with(&im, say_safe, true, &r), 0);
+		if (!r.left.problems || r.changed || emubd_hash(im.e) != hash)
+			fail_msg("%s: was changed", d->name);
+		image_free(&im);
+	}
+}
+
+static void test_no_to_everything_changes_nothing(void **state)
+{
+	struct owfs_repair_report r;
+	struct image im;
+	uint64_t hash;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ndefects; i++) {
+		make_defect(&defects[i], &im);
+		hash = emubd_hash(im.e);
+		assert_int_equal(repair_with(&im, say_no, false, &r), 0);
+		if (!r.left.problems || r.changed || emubd_hash(im.e) != hash)
+			fail_msg("%s: was changed", defects[i].name);
+		image_free(&im);
+	}
+}
+
+/* ------------------------------------------------------- which commit to keep */
+
+static owfs_fsblock_t root_of(struct image *im, int commit)
+{
+	struct owfs_slots slots;
+	struct owfs_super sb;
+
+	assert_int_equal(owfs_super_read(emubd_blkdev(im->e), &sb, &slots,
+					 NULL), 0);
+	return sb.root[commit].tree.addr[0];
+}
+
+/* The last commit is unreadable, the one before whole: that one it is. */
+static void test_a_torn_last_commit_is_given_up_for_the_one_before(void **state)
+{
+	struct owfs_repair_report r;
+	struct image im;
+	struct owfs_fs *fs;
+	uint64_t before;
+	int err = 0;
+
+	(void)state;
+	image_fork(&im, &base);
+	assert_int_equal(rig_mount(&fs, im.e, &im.env, RIG_READONLY |
+				   RIG_FALLBACK, NULL), 0);
+	before = rig_digest(fs, NULL, &err);
+	owfs_mount_abandon(fs);
+	assert_int_equal(err, 0);
+	assert_true(before != digest(&im, "base"));
+	emubd_flip_bit(im.e, root_of(&im, 0) * 4096 + 1000, 3);
+	assert_int_equal(repair(&im, &r), 0);
+	assert_int_equal(r.left.problems, 0);
+	assert_true(digest(&im, "back") == before);
+	image_free(&im);
+}
+
+static void test_a_damaged_commit_before_is_let_go(void **state)
+{
+	struct owfs_repair_report r;
+	struct image im;
+
+	(void)state;
+	image_fork(&im, &base);
+	emubd_flip_bit(im.e, root_of(&im, 1) * 4096 + 1000, 3);
+	assert_int_equal(repair_with(&im, say_safe, true, &r), 0);
+	assert_int_equal(r.left.problems, 0);
+	assert_int_equal(r.corrected, 1);
+	assert_true(digest(&im, "kept") == digest(&base, "base"));
+	image_free(&im);
+}
+
+/* A filesystem that had errors on record has none when all has been seen. */
+static void test_a_sound_filesystem_is_marked_clean(void **state)
+{
+	struct owfs_repair_report r;
+	struct owfs_slots slots;
+	struct owfs_super sb;
+	struct image im;
+
+	(void)state;
+	image_fork(&im, &base);
+	edit_begin(&im);
+	im.fs->fs_super.state |= OWFS_STATE_ERROR;
+	im.fs->fs_super.error_count = 3;
+	edit_end(&im);
+	assert_int_equal(repair_with(&im, say_no, false, &r), 0);
+	assert_int_equal(r.left.problems, 0);
+	assert_false(r.changed);
+	assert_int_equal(owfs_super_read(emubd_blkdev(im.e), &sb, &slots, NULL),
+			 0);
+	assert_int_equal(sb.state, OWFS_STATE_CLEAN);
+	assert_int_equal(sb.error_count, 0);
+	assert_int_equal(slots.bad, 0);
+	image_free(&im);
+}
+
+/* ----------------------------------------------------------- killed at work */
+
+/* The repair was cut short: what is there is repaired to the same end. */
+static void judge_cut(const struct defect *d, struct image *from,
+		      struct image *log, size_t cut, enum emubd_crash_mode mode,
+		      uint64_t seed, uint64_t want)
+{
+	struct image im = *log;
+	struct owfs_repair_report r;
+	int ret;
+
+	im.env.env.ctx = &im.env;
+	im.e = emubd_crash(from->e, log->e, cut, mode, seed);
+	ret = repair(&im, &r);
+	if (ret || (r.left.problems != 0) != stays(d))
+		fail_msg("%s: cut=%zu mode=%d seed=%u: repair=%d: %s", d->name,
+			 cut, mode, (unsigned int)seed, ret, r.left.first);
+	if (!stays(d) && digest(&im, d->name) != want)
+		fail_msg("%s: cut=%zu mode=%d seed=%u: another end", d->name,
+			 cut, mode, (unsigned int)seed);
+	image_free(&im);
+}
+
+static void cut_everywhere(const struct defect *d)
+{
+	struct owfs_repair_report r;
+	struct image from, im;
+	uint64_t seed, want = 0;
+	size_t cut;
+
+	make_defect(d, &from);
+	image_fork(&im, &from);
+	emubd_record(im.e, true);
+	assert_int_equal(repair(&im, &r), 0);
+	emubd_record(im.e, false);
+	if (!stays(d))
+		want = digest(&im, d->name);
+	for (cut = 0; cut <= emubd_log_len(im.e); cut++) {
+		judge_cut(d, &from, &im, cut, EMUBD_CRASH_PREFIX, 0, want);
+		judge_cut(d, &from, &im, cut, EMUBD_CRASH_NONE, 0, want);
+		for (seed = 0; seed < 3; seed++)
+			judge_cut(d, &from, &im, cut, EMUBD_CRASH_SEEDED, seed,
+				  want);
+	}
+	image_free(&im);
+	image_free(&from);
+}
+
+static void test_a_repair_cut_at_any_write_converges(void **state)
+{
+	const char *only = getenv("DEFECT");
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ndefects; i++)
+		if (!only || !strcmp(only, defects[i].name))
+			cut_everywhere(&defects[i]);
+}
+
+/* Each write fails in its turn: an error, and then as after a cut. */
+static void test_a_failing_write_ends_a_repair_and_harms_nothing(void **state)
+{
+	struct owfs_repair_report r;
+	struct image im, from;
+	uint64_t n, writes, want;
+	size_t i;
+	int ret;
+
+	(void)state;
+	for (i = 0; i < ndefects; i++) {
+		const struct defect *d = &defects[i];
+
+		if (stays(d))
+			continue;
+		make_defect(d, &from);
+		image_fork(&im, &from);
+		writes = emubd_count(im.e, EMUBD_WRITE);
+		assert_int_equal(repair(&im, &r), 0);
+		writes = emubd_count(im.e, EMUBD_WRITE) - writes;
+		want = digest(&im, d->name);
+		image_free(&im);
+		for (n = 1; n <= writes; n++) {
+			image_fork(&im, &from);
+			emubd_fault(im.e, EMUBD_WRITE, n, EMUBD_FOREVER, EIO);
+			ret = repair(&im, &r);
+			if (!ret && !r.left.problems)
+				fail_msg("%s: write %u failed unnoticed",
+					 d->name, (unsigned int)n);
+			emubd_fault(im.e, EMUBD_WRITE, 1, 0, EIO);
+			ret = repair(&im, &r);
+			if (ret || r.left.problems ||
+			    digest(&im, d->name) != want)
+				fail_msg("%s: write %u failed, then %d: %s",
+					 d->name, (unsigned int)n, ret,
+					 r.left.first);
+			image_free(&im);
+		}
+		image_free(&from);
+	}
+}
+
+/* ------------------------------------------------------------------ setup */
+
+static int setup(void **state)
+{
+	(void)state;
+	image_make(&base, 4096, 1);
+	image_make(&base_dup, 4096, 2);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	image_free(&base);
+	image_free(&base_dup);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_defect_is_repaired_in_one_run),
+		cmocka_unit_test(test_a_safe_repair_loses_nothing),
+		cmocka_unit_test(test_what_is_not_safe_stops_a_safe_repair),
+		cmocka_unit_test(test_no_to_everything_changes_nothing),
+		cmocka_unit_test(test_a_torn_last_commit_is_given_up_for_the_one_before),
+		cmocka_unit_test(test_a_damaged_commit_before_is_let_go),
+		cmocka_unit_test(test_a_sound_filesystem_is_marked_clean),
+		cmocka_unit_test(test_a_repair_cut_at_any_write_converges),
+		cmocka_unit_test(test_a_failing_write_ends_a_repair_and_harms_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
