@@ -188,15 +188,11 @@ struct write {
 	loff_t pos;
 	uint64_t size;			/* of the file, before */
 	owfs_fileoff_t first, end;	/* blocks */
-	unsigned int how;		/* WRITE_ */
+	unsigned int how;		/* OWFS_WRITE_ */
 	char *edges;			/* two blocks; NULL: none is partial */
 	bool head, tail;		/* the first, the last block is an edge;
 					   a single partial block is a head */
 };
-
-#define WRITE_APPEND	0x1u
-#define WRITE_KILL_PRIV	0x2u
-#define WRITE_CACHED	0x4u
 
 /* Does the write leave every byte as it is that is in the file already? */
 static int check_only_adds(const struct write *w)
@@ -222,7 +218,7 @@ static int check_allowed(const struct write *w)
 	if (ret || (uint64_t)w->pos >= w->size)
 		return ret;
 	ret = owfs_flags_may_change(w->inode, false);
-	if (ret && (w->how & WRITE_CACHED))
+	if (ret && (w->how & OWFS_WRITE_CACHED))
 		ret = check_only_adds(w);
 	return ret;
 }
@@ -315,8 +311,8 @@ static int write_data(struct write *w)
 static int write_through(struct write *w)
 {
 	struct owfs_ioend io = {
-		.pos = w->pos, .written = w->len, .stamp = true,
-		.kill_priv = w->how & WRITE_KILL_PRIV,
+		.pos = w->pos, .written = w->len, .stamp = !(w->how & OWFS_WRITE_TIMED),
+		.kill_priv = w->how & OWFS_WRITE_KILL_PRIV,
 	};
 	int ret = check_allowed(w), err;
 
@@ -365,7 +361,7 @@ static int write_once(struct owfs_inode *inode, const void *buf, size_t len,
 	struct owfs_range range;
 	int ret = -EFBIG;
 
-	if (how & WRITE_APPEND) {
+	if (how & OWFS_WRITE_APPEND) {
 		w.size = append_lock(inode, &range);
 		*pos = (loff_t)w.size;
 	} else {
@@ -396,10 +392,10 @@ int owfs_file_make_room(struct owfs_inode *inode)
 	return ret;
 }
 
-static ssize_t write_all(struct owfs_inode *inode, const void *buf, size_t len,
-			 loff_t pos, unsigned int how)
+ssize_t owfs_file_write_as(struct owfs_inode *inode, const void *buf,
+			   size_t len, loff_t pos, unsigned int how)
 {
-	bool append = how & WRITE_APPEND;
+	bool append = how & OWFS_WRITE_APPEND;
 	size_t n, done = 0;
 	int ret = owfs_file_check(inode);
 
@@ -419,7 +415,7 @@ static ssize_t write_all(struct owfs_inode *inode, const void *buf, size_t len,
 		if (ret)
 			break;
 		pos += (loff_t)n;
-		how &= ~WRITE_APPEND;	/* the rest follows, whoever came between */
+		how &= ~OWFS_WRITE_APPEND;	/* the rest follows, whoever came between */
 	}
 	if (done)
 		ret = owfs_flags_settle(inode, OWFS_FLAGS_SYNC, 0);
@@ -429,16 +425,16 @@ static ssize_t write_all(struct owfs_inode *inode, const void *buf, size_t len,
 ssize_t owfs_file_write(struct owfs_inode *inode, const void *buf, size_t len,
 			loff_t pos, bool append, bool kill_priv)
 {
-	return write_all(inode, buf, len, pos,
-			 (append ? WRITE_APPEND : 0) |
-			 (kill_priv ? WRITE_KILL_PRIV : 0));
+	return owfs_file_write_as(inode, buf, len, pos,
+				  (append ? OWFS_WRITE_APPEND : 0) |
+				  (kill_priv ? OWFS_WRITE_KILL_PRIV : 0));
 }
 
 ssize_t owfs_file_writeback(struct owfs_inode *inode, const void *buf,
 			    size_t len, loff_t pos, bool kill_priv)
 {
-	return write_all(inode, buf, len, pos,
-			 WRITE_CACHED | (kill_priv ? WRITE_KILL_PRIV : 0));
+	return owfs_file_write_as(inode, buf, len, pos, OWFS_WRITE_CACHED |
+				  (kill_priv ? OWFS_WRITE_KILL_PRIV : 0));
 }
 
 /* ----------------------------------------------------------------- the rest */

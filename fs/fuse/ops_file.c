@@ -122,6 +122,15 @@ static int kill_setid(fuse_req_t req, struct owfs_inode *inode)
 	return ret;
 }
 
+static unsigned int how_to_write(const struct server *srv,
+				 const struct fuse_file_info *fi, bool kill)
+{
+	/* a kernel that keeps pages sets the times, too, and by SETATTR */
+	return (fi->writepage ? OWFS_WRITE_CACHED : 0) |
+	       (srv->writeback ? OWFS_WRITE_TIMED : 0) |
+	       (kill ? OWFS_WRITE_KILL_PRIV : 0);
+}
+
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	      off_t off, struct fuse_file_info *fi)
 {
@@ -133,11 +142,8 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	(void)buf;	/* the data is aligned where the session put it */
 	if (!ret) {
 		kill = owfs_session_kill_suidgid() && has_setid(inode);
-		ret = fi->writepage ?
-			owfs_file_writeback(inode, owfs_session_payload(),
-					    size, off, kill) :
-			owfs_file_write(inode, owfs_session_payload(), size,
-					off, false, kill);
+		ret = owfs_file_write_as(inode, owfs_session_payload(), size,
+					 off, how_to_write(srv, fi, kill));
 		server_put(srv, inode);
 		if (kill && ret >= 0)
 			mode_changed(srv, ino);
@@ -153,7 +159,11 @@ void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t pos, int whence,
 {
 	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
-	loff_t ret = server_get(srv, ino, &inode);
+	/*
+	 * What the kernel keeps back would be holes here, and a copy would lose
+	 * it.  ENOSYS makes it say that all of a file is data.
+	 */
+	loff_t ret = srv->writeback ? -ENOSYS : server_get(srv, ino, &inode);
 
 	(void)fi;
 	if (!ret) {

@@ -166,6 +166,8 @@ static const struct {
 	{ "discard", offsetof(struct owfs_opts, discard), true },
 	{ "nodiscard", offsetof(struct owfs_opts, discard), false },
 	{ "allow_other", offsetof(struct owfs_opts, allow_other), true },
+	{ "writeback", offsetof(struct owfs_opts, writeback), true },
+	{ "nowriteback", offsetof(struct owfs_opts, writeback), false },
 	{ "plain", offsetof(struct owfs_opts, plain), true },
 	{ "remount", offsetof(struct owfs_opts, remount), true },
 	{ "debug", offsetof(struct owfs_opts, debug), true },
@@ -341,8 +343,8 @@ static void usage(const struct owfs_opts *o)
 		       "  -h   print this\n", o->prog);
 	printf("options: ro rw commit=SEC errors=remount-ro|shutdown discard cache=SIZE\n"
 	       "         iomap=auto|on|off threads=N spin=USEC plain allow_other\n"
-	       "         offset=BYTES sizelimit=BYTES, and those of mount(8): nosuid nodev\n"
-	       "         noexec noatime ...\n");
+	       "         offset=BYTES sizelimit=BYTES writeback, and those of mount(8):\n"
+	       "         nosuid nodev noexec noatime ...\n");
 }
 
 /* One dashed argument; 1: exit with 0. */

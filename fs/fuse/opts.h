@@ -30,6 +30,7 @@ struct owfs_opts {
 	bool shutdown_on_error;		/* errors=shutdown */
 	bool plain;			/* no fuseblk, even where it is possible */
 	bool allow_other;
+	bool writeback;			/* the kernel may keep written pages */
 	struct owfs_window window;	/* the part of the device that is meant */
 	enum owfs_iomap_mode iomap;
 	unsigned int commit_secs;	/* 0: default */

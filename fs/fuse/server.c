@@ -283,6 +283,9 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 
 	srv->checks_callers = srv->session.minor < MINOR_FILEATTR;
 	owfs_session_conn(userdata, conn);
+	if (srv->opts->writeback)
+		conn->want |= conn->capable & FUSE_CAP_WRITEBACK_CACHE;
+	srv->writeback = conn->want & FUSE_CAP_WRITEBACK_CACHE;
 	owfs_worker_serving();
 }
 

@@ -43,6 +43,7 @@ struct server {
 
 	bool checks_callers;		/* of ioctls about flags: an old kernel
 					   leaves that to us */
+	bool writeback;			/* the kernel keeps written pages a while */
 	bool counts_opens;		/* plain fuse: commit at the last close */
 	int nopen;			/* atomic */
 };

@@ -11,7 +11,9 @@
 #
 #	t_image SIZE [MKFS-OPTION...]	make $T/img and format it; sets $IMG, $DEV
 #	t_loop				attach $IMG; $DEV is the loop device then
-#	t_mount [OWFS-FUSE-OPTION...]	mount $DEV on $MNT
+#	t_mount [OWFS-FUSE-OPTION...]	mount $DEV on $MNT, with $T_MOUNT_OPTIONS
+#					as well, so that one script tests more
+#					than one kind of mount
 #	t_umount			unmount $MNT and wait for the server's end
 #	t_remount			both: what is on disk is what is seen
 #	t_fsck [OPTION...]		check $DEV, which must be clean
@@ -133,7 +135,7 @@ t_is_mounted()
 t_mount()
 {
 	mkdir -p "$MNT"
-	"$OWFS_FUSE" "$@" "$DEV" "$MNT"
+	"$OWFS_FUSE" ${T_MOUNT_OPTIONS:+-o "$T_MOUNT_OPTIONS"} "$@" "$DEV" "$MNT"
 	t_is_mounted "$MNT" || t_fail "mounted without an error, but not in /proc/self/mounts"
 }
 

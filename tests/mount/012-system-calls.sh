@@ -8,13 +8,18 @@
 t_require_fuse
 
 syscalls=$top_builddir/tests/mount/syscalls
+# with pages kept back the kernel knows of no holes
+case ,${T_MOUNT_OPTIONS-}, in
+*,writeback,*)	holes=dense ;;
+*)		holes= ;;
+esac
 for mode in single dup; do
 	t_image 256M -m $mode
 	t_mount
 	mkdir "$MNT/here"
 	"$syscalls" first "$MNT/here" || t_fail "$mode: first part"
 	t_remount
-	"$syscalls" second "$MNT/here" || t_fail "$mode: after a remount"
+	"$syscalls" second "$MNT/here" $holes || t_fail "$mode: after a remount"
 	rm -r "$MNT/here"
 	t_umount
 	t_fsck
@@ -25,7 +30,7 @@ t_mount -o plain
 mkdir "$MNT/here"
 "$syscalls" first "$MNT/here" || t_fail "plain fuse: first part"
 t_remount
-"$syscalls" second "$MNT/here" || t_fail "plain fuse: after a remount"
+"$syscalls" second "$MNT/here" $holes || t_fail "plain fuse: after a remount"
 t_umount
 t_fsck
 t_ok "two ways to write metadata"

@@ -99,6 +99,9 @@ static void test_own_options_are_understood(void **state)
 	accept(&o, "owfs-fuse -o ro,rw,cache=2g IMAGE DIR");
 	assert_false(o.readonly);
 	assert_int_equal(o.cache, 2ull << 30);
+	assert_false(o.writeback);
+	accept(&o, "owfs-fuse -o nowriteback,writeback IMAGE DIR");
+	assert_true(o.writeback);
 	accept(&o, "owfs-fuse -d IMAGE DIR");
 	assert_true(o.debug && o.foreground);
 }
