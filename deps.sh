@@ -5,6 +5,9 @@
 #
 #	./deps.sh build		install what is missing to build it
 #	./deps.sh build test	... and to test it
+#	./deps.sh programs	programs that are tried on it: 50 MB; without one of
+#				them a test is skipped
+#	./deps.sh long		more of them for make check-long: 250 MB
 #	./deps.sh -n build	only name what is missing
 set -u
 
@@ -13,6 +16,8 @@ build=(gcc libc6-dev make autoconf automake libtool pkg-config
 # losetup, mount and umount; findmnt and blkid
 run=(mount util-linux)
 test=(libcmocka-dev fuse3 mandoc attr e2fsprogs util-linux-extra)
+programs=(acl fio git rsync sqlite3)
+long=(dbench postgresql)
 
 die()
 {
@@ -31,7 +36,9 @@ for set in "$@"; do
 	-n)	only_name=yes; continue ;;
 	build)	wanted=("${build[@]}" "${run[@]}") ;;
 	test)	wanted=("${test[@]}") ;;
-	*)	die "usage: deps.sh [-n] {build|test}..." ;;
+	programs) wanted=("${programs[@]}") ;;
+	long)	wanted=("${programs[@]}" "${long[@]}") ;;
+	*)	die "usage: deps.sh [-n] {build|test|programs|long}..." ;;
 	esac
 	for package in "${wanted[@]}"; do
 		is_installed "$package" || missing+=("$package")

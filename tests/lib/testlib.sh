@@ -23,6 +23,7 @@
 #	t_expect STATUS COMMAND...	run it, fail unless it exits with STATUS
 #	t_expect_out REGEX COMMAND...	run it, fail unless its output matches
 #	t_same WHAT GOT WANTED		fail unless both strings are equal
+#	t_at_exit=FUNCTION		called before all that, also after a failure
 #	t_ok CLAIM   t_fail WHY   t_skip WHY
 #
 # A command that fails ends the test (set -e), and so does an unset variable.
@@ -349,6 +350,7 @@ t_cleanup()
 	trap - EXIT INT TERM HUP
 	set +e
 	cd /
+	${t_at_exit-}
 	t_clear_mounts
 	t_wait_until t_no_server
 	for pid in $(t_servers); do

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Programs people use: git, a compiler, tar, rsync where there is one.
+# Programs people use: git, a compiler, tar.
 . "${top_srcdir:?}/tests/lib/testlib.sh"
 t_require_fuse
 
@@ -85,18 +85,6 @@ tar -C "$src" -df "$MNT/all.tar" || t_fail "tar: contents differ"
 t_ok "tar in and out"
 tried+=" tar"
 
-if command -v rsync >/dev/null; then
-	rsync -aHSX "$src/" "$MNT/rsync/"
-	echo changed >> "$src/fs/README.md"
-	rsync -aHSX --inplace "$src/" "$MNT/rsync/"
-	rm "$src/dangling"
-	rsync -aHSX --delete "$src/" "$MNT/rsync/"
-	t_remount
-	t_same "rsync: what it would still copy" \
-		"$(rsync -aHSXnci --delete "$src/" "$MNT/rsync/")" ""
-	t_ok "rsync"
-	tried+=" rsync"
-fi
 t_umount
 t_fsck
 t_ok "programs:$tried"
