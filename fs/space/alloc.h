@@ -110,6 +110,23 @@ int owfs_alloc_free(struct owfs_alloc *al, owfs_fsblock_t start, uint64_t len);
 /* A node made in the open generation that goes again in it: free at once. */
 int owfs_alloc_free_unborn(struct owfs_alloc *al, const owfs_fsblock_t addr[2]);
 
+/* -------------------------------------------------------------------- trim */
+
+struct owfs_trim {
+	owfs_fsblock_t start, end;
+	uint64_t minlen;		/* blocks, 1 or more: shorter runs are left alone */
+	bool (*stop)(void *ctx);	/* asked now and then; NULL: never */
+	void *ctx;
+};
+/*
+ * Discard what is free in [start, end), while others allocate and commit; how
+ * many blocks in *trimmed, also after an error.  May read bitmaps.  What only
+ * the reserve holds free is not trimmed.  -EOPNOTSUPP: the device does not
+ * discard; -EINTR: stopped.
+ */
+int owfs_alloc_trim(struct owfs_alloc *al, const struct owfs_trim *t,
+		    uint64_t *trimmed);
+
 /* ------------------------------------------------------------------ commit */
 
 /* Copy the open generation's bits; frees of open become frees of sealed. Fast: no I/O, no memory. */

@@ -126,7 +126,7 @@ static int search(struct owfs_alloc *al, struct data_search *ds)
 	return 0;
 }
 
-static void account_staged(struct owfs_alloc *al, uint64_t len)
+void owfs_alloc_account_staged(struct owfs_alloc *al, uint64_t len)
 {
 	pthread_mutex_lock(&al->lock);
 	assert(al->reserved >= len && al->free_loaded >= len);
@@ -158,7 +158,7 @@ int owfs_alloc_data(struct owfs_alloc *al, owfs_fsblock_t goal, uint64_t want,
 			 (unsigned long long)want);
 		return -ENOSPC;
 	}
-	account_staged(al, ds.len);
+	owfs_alloc_account_staged(al, ds.len);
 	if (!wish)	/* at the device's very end it is no goal, and harmless */
 		__atomic_store_n(&al->data_next,
 				 min_u64(ds.start + ds.len, al->geo.nblocks - 1),

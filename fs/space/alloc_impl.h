@@ -170,6 +170,11 @@ static inline uint64_t owfs_alloc_unpromised(const struct owfs_alloc *al)
 void owfs_resv_set_floor(struct owfs_alloc *al);
 void owfs_resv_raise_floor(struct owfs_alloc *al, uint64_t released);
 
+/* -------------------------------------------------------- alloc_data.c */
+
+/* Reserved blocks that have been taken from a group are staged now. */
+void owfs_alloc_account_staged(struct owfs_alloc *al, uint64_t len);
+
 /* -------------------------------------------------------- alloc_node.c */
 
 /* Should nodes be given a better place before more are made?  Caller holds al->lock. */
