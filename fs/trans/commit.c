@@ -155,12 +155,22 @@ static void adopt_super(struct owfs_super *to, const struct owfs_super *sb)
 	to->root[1] = sb->root[1];
 }
 
+/* The label is what others than the stepper read and what may change. */
+static void adopt_label(struct owfs_fs *fs, const struct owfs_super *sb)
+{
+	pthread_mutex_lock(&fs->fs_commit->c_lock);
+	memcpy(fs->fs_super.label, sb->label, sizeof(sb->label));
+	pthread_mutex_unlock(&fs->fs_commit->c_lock);
+}
+
 static int settle_super(struct owfs_fs *fs, const struct owfs_super *sb)
 {
 	int ret = owfs_blkdev_flush(fs->fs_bd);
 
-	if (!ret)
+	if (!ret) {
 		adopt_super(&fs->fs_super, sb);
+		adopt_label(fs, sb);
+	}
 	return ret;
 }
 
@@ -540,6 +550,49 @@ void owfs_commit_forgive(struct owfs_fs *fs)
 	sb->error_code = sb->error_count = 0;
 	sb->error_time = sb->error_block = 0;
 	sb->check_time = (uint64_t)now.tv_sec;
+}
+
+void owfs_label_get(struct owfs_fs *fs, char label[OWFS_LABEL_MAX + 1])
+{
+	pthread_mutex_lock(&fs->fs_commit->c_lock);
+	memcpy(label, fs->fs_super.label, OWFS_LABEL_MAX + 1);
+	pthread_mutex_unlock(&fs->fs_commit->c_lock);
+}
+
+/* Caller is the stepper between two commits. */
+static int write_label(struct owfs_fs *fs, const char *label)
+{
+	struct owfs_super sb = fs->fs_super;
+	int ret;
+
+	memset(sb.label, 0, sizeof(sb.label));
+	memcpy(sb.label, label, strlen(label));
+	super_stamp(fs, &sb);
+	ret = write_super(fs, &sb);
+	if (!ret)
+		ret = settle_super(fs, &sb);
+	if (ret)
+		return owfs_fs_fail(fs, ret, "superblock: cannot write the label");
+	/* it is durable now; programs that look for labels read the first slot */
+	return copy_to_all_slots(fs, &sb);
+}
+
+int owfs_label_set(struct owfs_fs *fs, const char *label)
+{
+	struct owfs_commit *c = fs->fs_commit;
+	int ret = owfs_fs_writable(fs);
+
+	if (!ret && strlen(label) > OWFS_LABEL_MAX)
+		ret = -EINVAL;
+	if (!ret)
+		ret = owfs_commit_start_run(fs);
+	if (ret)
+		return ret;
+	if (!machine_enter(fs, c))
+		return -EIO;
+	ret = write_label(fs, label);
+	machine_leave(c);
+	return ret;
 }
 
 int owfs_commit_finish(struct owfs_fs *fs)

@@ -88,10 +88,28 @@ int owfs_fs_check_map(struct owfs_fs *fs, int ret)
 
 int owfs_fs_readable(const struct owfs_fs *fs)
 {
+	if (__atomic_load_n(&fs->fs_down, __ATOMIC_ACQUIRE))
+		return -EIO;
 	if (fs->fs_param.errors == OWFS_ERRORS_SHUTDOWN &&
 	    __atomic_load_n(&fs->fs_error, __ATOMIC_ACQUIRE))
 		return -EIO;
 	return 0;
+}
+
+/*
+ * Operations that had begun may still end, and be answered, between the last
+ * commit and the stop: like those that a crash comes upon.
+ */
+int owfs_fs_shutdown(struct owfs_fs *fs, bool flush)
+{
+	int ret = 0;
+
+	__atomic_store_n(&fs->fs_down, true, __ATOMIC_RELEASE);
+	if (flush)
+		ret = owfs_commit_all(fs);
+	owfs_commit_poison(fs, -EIO);
+	owfs_msg(fs->fs_msg, OWFS_MSG_WARN, "filesystem shut down on request");
+	return ret;
 }
 
 int owfs_fs_writable(const struct owfs_fs *fs)
@@ -351,6 +369,8 @@ int owfs_fs_sync_and_clean(struct owfs_fs *fs)
 	int ret, ret2;
 
 	owfs_fs_stop(fs);
+	if (__atomic_load_n(&fs->fs_down, __ATOMIC_ACQUIRE))
+		return 0;
 	ret = owfs_commit_all(fs);
 	if (is_untouched(fs))
 		return ret;

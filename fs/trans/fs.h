@@ -74,6 +74,7 @@ struct owfs_fs {
 
 	int fs_error;			/* atomic; first error, negative; 0: healthy */
 	bool fs_readonly;		/* atomic; asked for or since fs_error */
+	bool fs_down;			/* atomic; owfs_fs_shutdown() was called */
 
 	/*
 	 * Floor 5 hangs its table and its work here and fills in the calls that
@@ -116,6 +117,13 @@ void owfs_fs_stop(struct owfs_fs *fs);
 int owfs_fs_sync_and_clean(struct owfs_fs *fs);
 void owfs_fs_close(struct owfs_fs *fs);
 
+/*
+ * Stop for good: everything is answered -EIO from now on, and nothing more is
+ * written, not at unmount either.  With @flush, what was done before the call is
+ * made durable first; the result says whether it is.
+ */
+int owfs_fs_shutdown(struct owfs_fs *fs, bool flush);
+
 /* Time and chance. */
 void owfs_fs_now(struct owfs_fs *fs, struct timespec *ts);
 uint64_t owfs_fs_random(struct owfs_fs *fs);
@@ -132,7 +140,7 @@ int owfs_fs_fail(struct owfs_fs *fs, int err, const char *fmt, ...)
  * out to be bad, which it has said, the filesystem fails.
  */
 int owfs_fs_check_map(struct owfs_fs *fs, int ret);
-/* 0, or what an operation must answer: -EROFS, or -EIO under errors=shutdown. */
+/* 0, or what an operation must answer: -EROFS, or -EIO when shut down. */
 int owfs_fs_writable(const struct owfs_fs *fs);
 int owfs_fs_readable(const struct owfs_fs *fs);
 

@@ -114,6 +114,13 @@ void owfs_commit_kick(struct owfs_fs *fs);
 owfs_gen_t owfs_commit_durable(struct owfs_fs *fs);
 
 /*
+ * The filesystem's label.  Setting writes superblocks, all four, that are no
+ * commit, and is durable on return.  -EINVAL: longer than OWFS_LABEL_MAX.
+ */
+void owfs_label_get(struct owfs_fs *fs, char label[OWFS_LABEL_MAX + 1]);
+int owfs_label_set(struct owfs_fs *fs, const char *label);
+
+/*
  * One step of the commit machine: begin one if asked or if @start, or go on
  * with the one under way.  1: a step was made and more is to do; 0: idle;
  * negative: it failed.  Tests call this between operations; the commit thread

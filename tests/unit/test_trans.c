@@ -331,6 +331,159 @@ static void test_pinned_blocks_come_back_without_new_work(void **state)
 	emubd_destroy(e);
 }
 
+/* ------------------------------------------------------- label, shutdown */
+
+static void assert_label(struct emubd *e, const char *wanted, const char *or)
+{
+	struct owfs_fs *fs = open_fs(e, false);
+	char label[OWFS_LABEL_MAX + 1];
+
+	owfs_label_get(fs, label);
+	if (strcmp(label, wanted) && (!or || strcmp(label, or)))
+		fail_msg("label is \"%s\", not \"%s\"", label, wanted);
+	assert_int_equal(get(fs, 0), 1);
+	owfs_fs_close(fs);
+}
+
+static void test_label_is_durable_in_every_slot(void **state)
+{
+	static const char longest[] =
+		"123456789012345678901234567890123456789012345678901234567890123";
+	struct emubd *e = format(1);
+	struct owfs_fs *fs = open_fs(e, false);
+	char label[OWFS_LABEL_MAX + 1];
+	struct owfs_super sb;
+	struct owfs_slots s;
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(put(fs, 1, 1), 0);
+	assert_int_equal(owfs_label_set(fs, "one"), 0);
+	assert_label(e, "one", NULL);
+	assert_int_equal(owfs_super_read(emubd_blkdev(e), &sb, &s, &msg), 0);
+	assert_int_equal(s.bad, 0);
+	for (i = 0; i < OWFS_SUPER_SLOTS; i++)
+		assert_int_equal(s.slot[i].seq, sb.seq);
+	/* it was no commit, and later ones keep it */
+	assert_int_equal(owfs_commit_all(fs), 0);
+	assert_int_equal(put(fs, 2, 2), 0);
+	assert_int_equal(owfs_label_set(fs, longest), 0);
+	assert_int_equal(owfs_commit_all(fs), 0);
+	assert_int_equal(put(fs, 3, 3), 0);
+	assert_int_equal(owfs_commit_all(fs), 0);
+	owfs_label_get(fs, label);
+	assert_string_equal(label, longest);
+	owfs_fs_close(fs);
+	assert_label(e, longest, NULL);
+
+	fs = open_fs(e, false);
+	assert_int_equal(get(fs, 1), 1);
+	assert_int_equal(get(fs, 3), 3);
+	assert_int_equal(owfs_label_set(fs, ""), 0);
+	assert_int_equal(owfs_fs_sync_and_clean(fs), 0);
+	owfs_fs_close(fs);
+	assert_label(e, "", NULL);
+
+	fs = open_fs(e, false);
+	assert_true(fs->fs_super.state & OWFS_STATE_CLEAN);
+	assert_int_equal(owfs_label_set(fs, "1234567890123456789012345678901"
+					"234567890123456789012345678901234"),
+			 -EINVAL);
+	owfs_fs_close(fs);
+	emubd_destroy(e);
+}
+
+/* Power fails at any write of it: old label or new, and the last two commits. */
+static void test_label_survives_a_crash_whole(void **state)
+{
+	struct emubd *e = format(1), *base, *crashed;
+	struct owfs_fs *fs = open_fs(e, false), *after;
+	uint64_t seed;
+	size_t cut;
+
+	(void)state;
+	assert_int_equal(owfs_label_set(fs, "before"), 0);
+	assert_int_equal(put(fs, 1, 10), 0);
+	assert_int_equal(owfs_commit_all(fs), 0);
+	assert_int_equal(put(fs, 1, 20), 0);
+	assert_int_equal(owfs_commit_all(fs), 0);
+	base = emubd_fork(e);
+	emubd_record(e, true);
+	assert_int_equal(owfs_label_set(fs, "after"), 0);
+	assert_true(emubd_log_len(e) >= 8);
+	for (cut = 0; cut <= emubd_log_len(e); cut++)
+		for (seed = 0; seed < 8; seed++) {
+			crashed = emubd_crash(base, e, cut,
+					      EMUBD_CRASH_SEEDED, seed);
+			assert_label(crashed, cut == emubd_log_len(e) ?
+				     "after" : "before", "after");
+			after = open_fs(crashed, false);
+			assert_false(after->fs_readonly);
+			assert_int_equal(get(after, 1), 20);
+			owfs_fs_close(after);
+			after = open_fs(crashed, true);
+			assert_int_equal(get(after, 1), 10);
+			owfs_fs_close(after);
+			emubd_destroy(crashed);
+		}
+	owfs_fs_close(fs);
+	emubd_destroy(base);
+	emubd_destroy(e);
+}
+
+static void test_label_that_cannot_be_written_fails(void **state)
+{
+	struct emubd *e = format(1);
+	struct owfs_fs *fs = open_fs(e, false);
+
+	(void)state;
+	assert_int_equal(put(fs, 1, 10), 0);
+	assert_int_equal(owfs_commit_all(fs), 0);
+	emubd_fault(e, EMUBD_WRITE, 1, EMUBD_FOREVER, EIO);
+	assert_int_equal(owfs_label_set(fs, "new"), -EIO);
+	assert_int_equal(put(fs, 1, 20), -EROFS);
+	assert_int_equal(owfs_label_set(fs, "new"), -EROFS);
+	owfs_fs_close(fs);
+	assert_label(e, "", NULL);
+	emubd_destroy(e);
+}
+
+/* What was done is durable or is not, as asked; then nothing is written. */
+static void shut_down(bool flush, uint64_t wanted)
+{
+	struct emubd *e = format(1);
+	struct owfs_fs *fs = open_fs(e, false);
+	uint64_t writes;
+
+	assert_int_equal(put(fs, 1, 10), 0);
+	assert_int_equal(owfs_commit_all(fs), 0);
+	assert_int_equal(put(fs, 1, 20), 0);
+	assert_int_equal(owfs_fs_shutdown(fs, flush), 0);
+	writes = emubd_count(e, EMUBD_WRITE);
+	assert_int_equal(put(fs, 1, 30), -EIO);
+	assert_int_equal(owfs_fs_readable(fs), -EIO);
+	assert_int_equal(owfs_fs_writable(fs), -EIO);
+	assert_int_equal(owfs_label_set(fs, "new"), -EIO);
+	assert_int_equal(owfs_fs_sync_and_clean(fs), 0);
+	owfs_fs_close(fs);
+	assert_int_equal(emubd_count(e, EMUBD_WRITE), writes);
+
+	fs = open_fs(e, false);
+	assert_int_equal(get(fs, 1), wanted);
+	assert_false(fs->fs_super.state & OWFS_STATE_CLEAN);
+	assert_false(fs->fs_super.state & OWFS_STATE_ERROR);
+	assert_int_equal(put(fs, 1, 40), 0);
+	owfs_fs_close(fs);
+	emubd_destroy(e);
+}
+
+static void test_shutdown_stops_for_good(void **state)
+{
+	(void)state;
+	shut_down(true, 20);
+	shut_down(false, 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +497,10 @@ int main(void)
 		cmocka_unit_test(test_commit_failure_is_reported_and_changes_nothing),
 		cmocka_unit_test(test_superblock_slot_that_fails_is_passed_over),
 		cmocka_unit_test(test_pinned_blocks_come_back_without_new_work),
+		cmocka_unit_test(test_label_is_durable_in_every_slot),
+		cmocka_unit_test(test_label_survives_a_crash_whole),
+		cmocka_unit_test(test_label_that_cannot_be_written_fails),
+		cmocka_unit_test(test_shutdown_stops_for_good),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
