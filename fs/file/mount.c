@@ -127,6 +127,29 @@ int owfs_syncfs(struct owfs_fs *fs)
 	return ret ? ret : owfs_commit_all(fs);
 }
 
+int owfs_trim(struct owfs_fs *fs, uint64_t start, uint64_t len, uint64_t minlen,
+	      bool (*stop)(void *ctx), void *ctx, uint64_t *trimmed)
+{
+	const uint64_t bs = fs->fs_geo.blocksize;
+	const uint64_t end = len > UINT64_MAX - start ? UINT64_MAX : start + len;
+	const struct owfs_trim t = {
+		.start = div_round_up(start, bs), .end = end / bs,
+		.minlen = max_u64(div_round_up(minlen, bs), 1),
+		.stop = stop, .ctx = ctx,
+	};
+	int ret = owfs_fs_writable(fs);
+
+	*trimmed = 0;
+	if (ret)
+		return ret;
+	if (len < bs || t.start >= fs->fs_geo.nblocks ||
+	    t.minlen > fs->fs_geo.group_blocks)
+		return -EINVAL;
+	ret = owfs_fs_check_map(fs, owfs_alloc_trim(fs->fs_al, &t, trimmed));
+	*trimmed *= bs;
+	return ret;
+}
+
 int owfs_reclaim_step(struct owfs_fs *fs)
 {
 	return owfs_reclaim_run(fs);

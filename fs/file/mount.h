@@ -26,6 +26,13 @@ void owfs_mount_abandon(struct owfs_fs *fs);
 
 int owfs_statfs(struct owfs_fs *fs, struct statvfs *st);
 int owfs_syncfs(struct owfs_fs *fs);
+/*
+ * Discard free blocks in the bytes [start, start + len), runs of at least
+ * @minlen; *trimmed bytes.  @stop is asked now and then.  -EINVAL: the range
+ * begins behind the end or is less than a block, or no run can be so long.
+ */
+int owfs_trim(struct owfs_fs *fs, uint64_t start, uint64_t len, uint64_t minlen,
+	      bool (*stop)(void *ctx), void *ctx, uint64_t *trimmed);
 /* Background work: 1 there is more, 0 none; tests call it as the scheduler wants. */
 int owfs_reclaim_step(struct owfs_fs *fs);
 

@@ -8,10 +8,10 @@
 
 #include <errno.h>
 #include <linux/capability.h>
-#include <linux/fs.h>
 #include <string.h>
 
 #include "fuse/caller.h"
+#include "fuse/ioctl.h"
 
 /* One ioctl being answered. */
 struct call {
@@ -204,6 +204,108 @@ static void set_xattr(const struct call *c, struct owfs_inode *inode)
 		    &fsx.fsx_projid);
 }
 
+/* ------------------------------------------------------- the whole filesystem */
+/* The kernel asks nobody whether the caller may: root may. */
+
+static void get_label(const struct call *c, struct owfs_inode *inode)
+{
+	char label[OWFS_FSLABEL_BYTES] = "";
+
+	if (c->out_size < sizeof(label)) {
+		fuse_reply_err(c->req, EINVAL);
+		return;
+	}
+	owfs_label_get(inode->i_fs, label);
+	fuse_reply_ioctl(c->req, 0, label, sizeof(label));
+}
+
+static void set_label(const struct call *c, struct owfs_inode *inode)
+{
+	char label[OWFS_LABEL_MAX + 2] = "";
+	int ret = 0;
+
+	if (!caller_may(c, CAP_SYS_ADMIN))
+		ret = -EPERM;
+	else if (c->in_size < sizeof(label))
+		ret = -EINVAL;
+	if (!ret) {
+		/* one too many is seen as such */
+		memcpy(label, c->in, sizeof(label) - 1);
+		owfs_session_will_wait(c->req);
+		ret = owfs_label_set(inode->i_fs, label);
+	}
+	if (ret)
+		server_reply(c->req, ret);
+	else
+		fuse_reply_ioctl(c->req, 0, NULL, 0);
+}
+
+static bool is_interrupted(void *ctx)
+{
+	return fuse_req_interrupted(ctx);
+}
+
+static void trim(const struct call *c, struct owfs_inode *inode)
+{
+	struct fstrim_range range;
+	uint64_t trimmed;
+	int ret = 0;
+
+	if (!caller_may(c, CAP_SYS_ADMIN))
+		ret = -EPERM;
+	else if (c->in_size < sizeof(range) || c->out_size < sizeof(range))
+		ret = -EINVAL;
+	if (!ret) {
+		memcpy(&range, c->in, sizeof(range));
+		owfs_session_will_wait(c->req);
+		ret = owfs_trim(inode->i_fs, range.start, range.len,
+				range.minlen, is_interrupted, c->req, &trimmed);
+	}
+	if (ret) {
+		server_reply(c->req, ret);
+		return;
+	}
+	range.len = trimmed;
+	fuse_reply_ioctl(c->req, 0, &range, sizeof(range));
+}
+
+static void stop(const struct call *c, struct owfs_inode *inode, uint32_t how)
+{
+	int ret = 0;
+
+	if (!caller_may(c, CAP_SYS_ADMIN))
+		ret = -EPERM;
+	else if (how > OWFS_SHUTDOWN_NOFLUSH)
+		ret = -EINVAL;
+	if (!ret) {
+		owfs_session_will_wait(c->req);
+		ret = owfs_fs_shutdown(inode->i_fs,
+				       how != OWFS_SHUTDOWN_NOFLUSH);
+	}
+	if (ret)
+		server_reply(c->req, ret);
+	else
+		fuse_reply_ioctl(c->req, 0, NULL, 0);
+}
+
+/* It says it brings nothing, and so the kernel brings nothing. */
+static void shut_down(const struct call *c, struct owfs_inode *inode)
+{
+	stop(c, inode, OWFS_SHUTDOWN_FLUSH);
+}
+
+static void shut_down_how(const struct call *c, struct owfs_inode *inode)
+{
+	uint32_t how;
+
+	if (c->in_size < sizeof(how)) {
+		fuse_reply_err(c->req, EINVAL);
+		return;
+	}
+	memcpy(&how, c->in, sizeof(how));
+	stop(c, inode, how);
+}
+
 /* ----------------------------------------------------------------- which one */
 
 static const struct {
@@ -216,6 +318,11 @@ static const struct {
 	{ (unsigned int)FS_IOC32_SETFLAGS, set_flags },
 	{ (unsigned int)FS_IOC_FSGETXATTR, get_xattr },
 	{ (unsigned int)FS_IOC_FSSETXATTR, set_xattr },
+	{ (unsigned int)FS_IOC_GETFSLABEL, get_label },
+	{ (unsigned int)FS_IOC_SETFSLABEL, set_label },
+	{ (unsigned int)FITRIM, trim },
+	{ (unsigned int)OWFS_FS_IOC_SHUTDOWN, shut_down },
+	{ (unsigned int)OWFS_IOC_SHUTDOWN, shut_down_how },
 };
 
 void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,

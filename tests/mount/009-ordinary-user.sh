@@ -6,7 +6,7 @@
 . "${top_srcdir:?}/tests/lib/testlib.sh"
 t_require_fuse
 t_require_root
-t_require_cmd setpriv fusermount3 unshare
+t_require_cmd chattr setpriv fusermount3 unshare
 
 # A mount namespace of its own, where others may open /dev/fuse.
 if [ -z "${OWN_NAMESPACE-}" ]; then
@@ -36,6 +36,13 @@ as mkdir "$T/home/mnt"
 as "$OWFS_FUSE" "$T/home/img" "$T/home/mnt"
 as sh -c "echo mine > '$T/home/mnt/file'"
 t_expect 1 cat "$T/home/mnt/file"	# not even root, without allow_other
+# he is the administrator of what is his
+ioctls=$top_builddir/tests/mount/ioctls
+t_expect 0 as "$ioctls" setlabel "$T/home/mnt" mine
+t_same "label" "$(as "$ioctls" label "$T/home/mnt")" mine
+as "$ioctls" trim "$T/home/mnt" 0 -1 0 > /dev/null || t_fail "he may not trim"
+t_expect 1 as chattr +i "$T/home/mnt/file"
+as chattr +d "$T/home/mnt/file" || t_fail "chattr +d of his own"
 as fusermount3 -u "$T/home/mnt"
 t_wait_until t_no_server || t_fail "the server lives on"
 as "$OWFS_FUSE" "$T/home/img" "$T/home/mnt"
