@@ -99,7 +99,7 @@ static int setattr_locked(struct owfs_inode *inode, const struct owfs_attr *set,
 	if (!ret)
 		ret = owfs_btree_prefetch(fs->fs_bt, &key);
 	if (!ret)
-		ret = owfs_trans_begin(fs, &tr, 1, 1, OWFS_RESV_NORMAL);
+		ret = owfs_trans_begin(fs, &tr, 1, 1, OWFS_RESV_REPLACING);
 	if (ret)
 		return ret;
 	owfs_fs_now(fs, &now);

@@ -5,7 +5,8 @@
  * A cut is one transaction: the partial blocks at its edges, written anew with
  * zeroes beforehand, are mapped; the whole blocks between lose their extents,
  * or if there are very many become doomed (intent.h); the size changes.  It
- * frees, so it may go into the reserve, for its edge blocks too.
+ * frees, so it may go into the reserve, for its edge blocks too.  Zeroing part
+ * of a block and nothing else is an overwrite, and has what overwrites have.
  */
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -59,8 +60,8 @@ static int edge_write(struct cut *c, owfs_fileoff_t off, const char *block)
 	int ret;
 
 	e->off = off;
-	ret = owfs_staging_alloc(fs, OWFS_NOBLOCK, 1, OWFS_RESV_FREEING,
-				 &e->fsblock, &len);
+	ret = owfs_staging_alloc(fs, OWFS_NOBLOCK, 1, c->class, &e->fsblock,
+				 &len);
 	if (ret)
 		return ret;
 	c->nedges++;
@@ -234,6 +235,7 @@ static int truncate_once(struct owfs_inode *inode, uint64_t size,
 
 	owfs_range_lock(&inode->i_range, &range, size / bs, UINT64_MAX, true);
 	c.size = owfs_file_size(inode);
+	c.class = OWFS_RESV_REPLACING;
 	ret = owfs_flags_may_change(inode, false);
 	if (!ret && size <= c.size) {	/* at the same size, what was preallocated goes */
 		c.class = OWFS_RESV_FREEING;
@@ -400,7 +402,9 @@ static int fill(struct owfs_inode *inode, owfs_fileoff_t first,
 
 static int grow_to(struct owfs_inode *inode, uint64_t size)
 {
-	struct cut c = { .inode = inode, .newsize = size };
+	struct cut c = {
+		.inode = inode, .newsize = size, .class = OWFS_RESV_REPLACING,
+	};
 
 	return cut_commit(&c);
 }
@@ -423,12 +427,19 @@ static int allocate_locked(struct owfs_inode *inode, uint64_t pos, uint64_t end,
 	return grow_to(inode, end);
 }
 
+/* Does taking whole blocks away pay for the edges? */
+static enum owfs_resv_class class_of(bool whole_blocks)
+{
+	return whole_blocks ? OWFS_RESV_FREEING : OWFS_RESV_REPLACING;
+}
+
 static int punch_locked(struct owfs_inode *inode, uint64_t pos, uint64_t end,
 			bool keep_size)
 {
+	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
 	struct cut c = {
 		.inode = inode, .size = owfs_file_size(inode),
-		.class = OWFS_RESV_FREEING,
+		.class = class_of(div_round_up(pos, bs) < end / bs),
 	};
 	int ret;
 
@@ -449,14 +460,12 @@ static int zero_locked(struct owfs_inode *inode, uint64_t pos, uint64_t end,
 {
 	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
 	owfs_fileoff_t first = div_round_up(pos, bs), last = end / bs;
-	struct cut c = {
-		.inode = inode, .size = owfs_file_size(inode),
-		.class = OWFS_RESV_FREEING,
-	};
+	struct cut c = { .inode = inode, .size = owfs_file_size(inode) };
 	uint64_t missing;
 	bool written;
 	int ret = count_missing(inode, first, last, &missing, &written);
 
+	c.class = class_of(written);
 	if (!ret)
 		ret = room_for(inode->i_fs, written ? last - first : missing);
 	if (!ret)

@@ -392,12 +392,50 @@ int owfs_file_make_room(struct owfs_inode *inode)
 	return ret;
 }
 
+/*
+ * There was no room for @len bytes at @pos: how many to try next, cut between
+ * blocks where there are some; 0: none.
+ */
+static size_t write_less(const struct owfs_inode *inode, uint64_t pos,
+			 size_t len)
+{
+	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
+	size_t skip = (size_t)(pos % bs);
+
+	if (len <= bs - skip)
+		return 0;
+	return max_u64((skip + len / 2) / bs * bs, bs) - skip;
+}
+
+/* How much was written before *@ret. */
+static size_t write_pieces(struct owfs_inode *inode, const char *buf,
+			   size_t len, loff_t pos, unsigned int how, int *ret)
+{
+	size_t n, done = 0, max = OWFS_WRITE_MAX;
+
+	while (done < len && !*ret) {
+		n = min_u64(len - done, max);
+		OWFS_RETRY(inode->i_fs, *ret,
+			   write_once(inode, buf + done, n, &pos, how));
+		if (!*ret) {
+			done += n;
+			pos += (loff_t)n;
+			/* the rest follows, whoever came between */
+			how &= ~OWFS_WRITE_APPEND;
+		} else if (*ret == -ENOSPC && (how & OWFS_WRITE_SOME)) {
+			max = write_less(inode, (uint64_t)pos, n);
+			*ret = max ? 0 : -ENOSPC;
+		}
+	}
+	return done;
+}
+
 ssize_t owfs_file_write_as(struct owfs_inode *inode, const void *buf,
 			   size_t len, loff_t pos, unsigned int how)
 {
 	bool append = how & OWFS_WRITE_APPEND;
-	size_t n, done = 0;
 	int ret = owfs_file_check(inode);
+	size_t done;
 
 	if (!ret)
 		ret = owfs_fs_writable(inode->i_fs);
@@ -407,15 +445,11 @@ ssize_t owfs_file_write_as(struct owfs_inode *inode, const void *buf,
 		ret = -EFBIG;
 	if (!append)
 		len = min_u64(len, OWFS_FILE_BYTES_MAX - (uint64_t)pos);
-	for (; done < len && !ret; done += n) {
-		n = min_u64(len - done, OWFS_WRITE_MAX);
-		OWFS_RETRY(inode->i_fs, ret,
-			   write_once(inode, (const char *)buf + done, n, &pos,
-				      how));
-		if (ret)
-			break;
-		pos += (loff_t)n;
-		how &= ~OWFS_WRITE_APPEND;	/* the rest follows, whoever came between */
+	done = write_pieces(inode, buf, len, pos, how, &ret);
+	if (ret && (how & OWFS_WRITE_CACHED)) {
+		/* nobody will bring it again */
+		__atomic_store_n(&inode->i_data_err, ret, __ATOMIC_RELAXED);
+		return ret;
 	}
 	if (done)
 		ret = owfs_flags_settle(inode, OWFS_FLAGS_SYNC, 0);
@@ -434,6 +468,7 @@ ssize_t owfs_file_writeback(struct owfs_inode *inode, const void *buf,
 			    size_t len, loff_t pos, bool kill_priv)
 {
 	return owfs_file_write_as(inode, buf, len, pos, OWFS_WRITE_CACHED |
+				  OWFS_WRITE_SOME |
 				  (kill_priv ? OWFS_WRITE_KILL_PRIV : 0));
 }
 

@@ -33,12 +33,16 @@ ssize_t owfs_file_writeback(struct owfs_inode *inode, const void *buf,
 			    size_t len, loff_t pos, bool kill_priv);
 /*
  * What the two are made of.  TIMED: whoever wrote sets the times by
- * owfs_setattr(), as of when that was; they stay.
+ * owfs_setattr(), as of when that was; they stay.  SOME: where there is no room
+ * for all of it, as much as there is room for, as write(2) has it; -ENOSPC only
+ * if that is nothing.  CACHED: what is not written is lost, which fsync tells
+ * from then on, and the answer is an error and not a short count.
  */
 #define OWFS_WRITE_APPEND	0x1u
 #define OWFS_WRITE_KILL_PRIV	0x2u
 #define OWFS_WRITE_CACHED	0x4u
 #define OWFS_WRITE_TIMED	0x8u
+#define OWFS_WRITE_SOME		0x10u
 ssize_t owfs_file_write_as(struct owfs_inode *inode, const void *buf,
 			   size_t len, loff_t pos, unsigned int how);
 /* Waits until everything done to the inode so far is durable; reports lost data. */

@@ -72,6 +72,8 @@ struct begin {
 	owfs_fsblock_t fsblock;		/* in place: the blocks; else near here */
 	struct owfs_extent_cost cost;	/* of the ioend's transaction, with ... */
 	unsigned int intents;		/* ... so many of these */
+	uint64_t mapped;		/* of len, from the first on, have blocks now */
+	enum owfs_resv_class class;
 	enum begin_part part;
 };
 
@@ -101,6 +103,22 @@ static void begin_cut_at_unwritten(struct owfs_inode *inode,
 		b->len = min_u64(b->len, owfs_extent_end(ext) - b->off);
 		break;
 	}
+}
+
+/* Blocks from the first on that have some, which a write replaces. */
+static uint64_t begin_mapped(const struct owfs_extent_edit *ed,
+			     const struct begin *b)
+{
+	owfs_fileoff_t at = b->off, end = b->off + b->len;
+	const struct owfs_extent *ext;
+
+	for (size_t i = 0; i < ed->old.n && at < end; i++) {
+		ext = &ed->old.v[i];
+		if (ext->off > at)
+			break;
+		at = max_u64(at, min_u64(owfs_extent_end(ext), end));
+	}
+	return at - b->off;
 }
 
 /* Behind what stands before it in the file, so that files lie in one piece. */
@@ -133,6 +151,8 @@ static int begin_look(struct owfs_inode *inode, struct begin *b)
 		b->fsblock = begin_goal(&ed, b->off);
 		if (!doomed && !staged)
 			begin_cut_at_unwritten(inode, &ed, b);
+		if (!doomed && !staged)
+			b->mapped = begin_mapped(&ed, b);
 		b->cost = owfs_extent_edit_worst(&ed, b->off, b->off + len,
 						 (unsigned int)pieces, 1);
 		b->intents = owfs_inode_has_intents(inode) ? 3 : 0;
@@ -150,13 +170,12 @@ static int begin_stage(struct owfs_inode *inode, struct begin *b)
 
 	if (b->part != BEGIN_MORE)
 		ret = owfs_extent_reserve(fs, &resv, b->cost, b->intents,
-					  OWFS_RESV_NORMAL);
+					  b->class);
 	if (ret)
 		return ret;
 	if (!b->in_place)
-		ret = owfs_staging_alloc(fs, b->fsblock, b->len,
-					 OWFS_RESV_NORMAL, &b->fsblock,
-					 &b->len);
+		ret = owfs_staging_alloc(fs, b->fsblock, b->len, b->class,
+					 &b->fsblock, &b->len);
 	if (!ret) {
 		ret = owfs_staging_add(inode, b->off, b->len, b->fsblock,
 				       b->in_place, &resv);
@@ -166,6 +185,21 @@ static int begin_stage(struct owfs_inode *inode, struct begin *b)
 	if (ret)
 		owfs_resv_give(fs, &resv);
 	return ret;
+}
+
+/*
+ * Where there is no room for more, there still is for what gives back as much
+ * as it takes: for as far as the range is mapped.
+ */
+static int begin_try(struct owfs_inode *inode, struct begin *b)
+{
+	int ret = begin_stage(inode, b);
+
+	if (ret != -EAGAIN || !b->mapped)
+		return ret;
+	b->len = min_u64(b->len, b->mapped);
+	b->class = OWFS_RESV_REPLACING;
+	return begin_stage(inode, b);
 }
 
 static int begin_write(struct owfs_inode *inode, owfs_fileoff_t off,
@@ -181,10 +215,13 @@ static int begin_write(struct owfs_inode *inode, owfs_fileoff_t off,
 	len = min_u64(len, min_u64(max - off, OWFS_IOEND_BLOCKS));
 	pthread_rwlock_rdlock(&inode->i_lock);
 	do {
-		b = (struct begin){ .off = off, .len = len, .part = part };
+		b = (struct begin){
+			.off = off, .len = len, .part = part,
+			.class = OWFS_RESV_NORMAL,
+		};
 		ret = begin_look(inode, &b);
 		if (!ret)
-			ret = begin_stage(inode, &b);
+			ret = begin_try(inode, &b);
 	} while (ret == 1);
 	pthread_rwlock_unlock(&inode->i_lock);
 	if (!ret)

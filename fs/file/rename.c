@@ -255,19 +255,6 @@ static int prefetch_all(struct rename *r)
 	return ret ? ret : owfs_btree_prefetch(bt, &orphan);
 }
 
-/*
- * Renames work on a full filesystem as long as what they made the tree grow
- * by, all together, has not eaten more than a quarter of what unlink needs (P7).
- */
-static enum owfs_resv_class rename_class(struct owfs_fs *fs)
-{
-	struct owfs_alloc_stat st;
-
-	owfs_alloc_stat(fs->fs_al, &st);
-	return st.free + st.pinned >= st.reserve - st.reserve / 4
-		? OWFS_RESV_FREEING : OWFS_RESV_NORMAL;
-}
-
 /* --------------------------------------------------------------- changing */
 
 static void set_parent(struct owfs_inode *inode, const struct owfs_inode *dir)
@@ -389,7 +376,7 @@ static int rename_commit(struct rename *r)
 		return ret;
 	/* entries, directories, inode; replaced inode, orphan; whiteout */
 	ret = owfs_trans_begin(r->fs, &tr, 4 + r->cross + (r->new ? 2 : 0) +
-			       (r->white ? 1 : 0), 1, rename_class(r->fs));
+			       (r->white ? 1 : 0), 1, OWFS_RESV_REPLACING);
 	if (ret) {
 		if (r->white)
 			owfs_inode_discard(r->white);

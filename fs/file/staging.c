@@ -28,11 +28,9 @@ int owfs_staging_alloc(struct owfs_fs *fs, owfs_fsblock_t goal, uint64_t want,
 
 	if (ret)
 		return ret;
-	while ((ret = owfs_alloc_reserve(fs->fs_al, want, class))) {
-		if (ret != -EAGAIN && ret != -ENOSPC)
-			return owfs_fs_check_map(fs, ret);
-		if (want == 1)
-			return -EAGAIN;
+	while ((ret = owfs_room_take(fs, want, class))) {
+		if (ret != -EAGAIN || want == 1)
+			return ret;
 		want /= 2;
 	}
 	ret = owfs_alloc_data(fs->fs_al, goal, want, fsblock, len);

@@ -6,6 +6,7 @@
 #include "fuse/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #define COPY_MAX	(16ull << 20)	/* of one COPY_FILE_RANGE; the caller asks again */
 
@@ -122,11 +123,17 @@ static int kill_setid(fuse_req_t req, struct owfs_inode *inode)
 	return ret;
 }
 
+/*
+ * A direct write is all or nothing, others are as much as there is room for.
+ * A kernel that keeps pages sets the times, too, and by SETATTR.
+ */
 static unsigned int how_to_write(const struct server *srv,
 				 const struct fuse_file_info *fi, bool kill)
 {
-	/* a kernel that keeps pages sets the times, too, and by SETATTR */
+	bool direct = !fi->writepage && (fi->flags & O_DIRECT);
+
 	return (fi->writepage ? OWFS_WRITE_CACHED : 0) |
+	       (direct ? 0 : OWFS_WRITE_SOME) |
 	       (srv->writeback ? OWFS_WRITE_TIMED : 0) |
 	       (kill ? OWFS_WRITE_KILL_PRIV : 0);
 }

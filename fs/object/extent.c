@@ -663,7 +663,7 @@ static unsigned int step_nodes(const struct owfs_fs *fs, unsigned int n)
  */
 unsigned int owfs_extent_step(const struct owfs_fs *fs)
 {
-	uint64_t budget = fs->fs_super.reserve_blocks / 3 / 2 /
+	uint64_t budget = fs->fs_super.reserve_blocks / 4 / 2 /
 			  fs->fs_super.meta_copies;
 	unsigned int n = OWFS_EXTENT_STEP;
 

@@ -89,7 +89,7 @@ bool owfs_intent_covers(const struct owfs_inode *inode, owfs_fileoff_t off,
 /* In the worst case an item costs four nodes; half the share of a generation. */
 unsigned int owfs_intents_limit(const struct owfs_fs *fs)
 {
-	uint64_t n = fs->fs_super.reserve_blocks / 3 / 8 /
+	uint64_t n = fs->fs_super.reserve_blocks / 4 / 8 /
 		     fs->fs_super.meta_copies;
 
 	return (unsigned int)min_u64(max_u64(n, 4), OWFS_INTENTS_MANY);

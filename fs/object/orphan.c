@@ -31,6 +31,7 @@ struct owfs_reclaim {
 	size_t rc_head, rc_n, rc_size;	/* rc_n of them from rc_head on */
 	bool rc_scan;			/* orphan items from rc_scan_from on are */
 	owfs_ino_t rc_scan_from;	/* still to be looked at */
+	unsigned int rc_busy;		/* steps being made */
 	bool rc_stuck;			/* the last step failed: wait for news */
 	bool rc_stop;
 	bool rc_running;		/* there is a thread; opener's */
@@ -159,14 +160,18 @@ static void work_drop(struct owfs_reclaim *rc)
 	pthread_mutex_unlock(&rc->rc_lock);
 }
 
-/* After a step with result @ret: is there more? */
+/*
+ * After a step with result @ret: is there more?  What somebody else is at work
+ * on will come back, too.
+ */
 static bool work_is_left(struct owfs_reclaim *rc, int ret)
 {
 	bool left;
 
 	pthread_mutex_lock(&rc->rc_lock);
+	rc->rc_busy--;
 	rc->rc_stuck = ret < 0;
-	left = rc->rc_n || rc->rc_scan;
+	left = rc->rc_n || rc->rc_scan || rc->rc_busy;
 	pthread_mutex_unlock(&rc->rc_lock);
 	return left;
 }
@@ -200,6 +205,7 @@ static int work_next(struct owfs_fs *fs, owfs_ino_t *ino)
 	bool queued, scan;
 
 	pthread_mutex_lock(&rc->rc_lock);
+	rc->rc_busy++;
 	queued = rc->rc_n > 0;
 	scan = !queued && rc->rc_scan;
 	if (queued) {

@@ -409,11 +409,14 @@ static int set_apply(struct xattr_set *s, struct owfs_trans *tr)
 
 /*
  * Removing works on a full filesystem, too, but for a value so large that the
- * worst case of it is more than one transaction may take of the reserve.
+ * worst case of it is more than one transaction may take of the reserve.  A
+ * value that is not larger than the one before replaces it.
  */
 static enum owfs_resv_class set_class(const struct xattr_set *s,
 				      unsigned int gone)
 {
+	if (s->value && s->found && s->size <= s->slot.valuelen)
+		return OWFS_RESV_REPLACING;
 	if (s->value || gone > owfs_extent_step(s->inode->i_fs))
 		return OWFS_RESV_NORMAL;
 	return OWFS_RESV_FREEING;

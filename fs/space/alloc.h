@@ -30,9 +30,12 @@
  * read the device say so; the others never do.
  *
  * Reservations (P7).  Nothing is handed out that was not reserved.  An
- * ordinary reservation leaves `reserve` blocks alone; a freeing one (unlink,
- * truncate, punch, reclaim) may use them, a third in one generation, because
- * what it frees comes back two commits later.
+ * ordinary reservation leaves `reserve` blocks alone.  One that replaces
+ * (rename, overwrite, chmod) gives back what it takes, two commits later, but
+ * for what metadata grows by: it may borrow a quarter of them.  One that frees
+ * (unlink, truncate, punch, reclaim) may use all of them, a quarter in one
+ * generation: three generations of frees can be under way, and the share that
+ * is lent is never one of theirs.
  */
 #ifndef OWFS_SPACE_ALLOC_H
 #define OWFS_SPACE_ALLOC_H
@@ -61,7 +64,8 @@ void owfs_alloc_close(struct owfs_alloc *al);
 
 enum owfs_resv_class {
 	OWFS_RESV_NORMAL,
-	OWFS_RESV_FREEING,	/* may dip into the reserve */
+	OWFS_RESV_REPLACING,	/* may borrow a quarter of the reserve */
+	OWFS_RESV_FREEING,	/* may use it up */
 };
 
 /*

@@ -2,12 +2,16 @@
 /*
  * Admission (P7): who may have how many blocks set aside.
  *
- * An ordinary reservation leaves the reserve alone.  A freeing one goes into
- * it, but within one generation no deeper than a third of it: what it frees
- * comes back when the generation after is durable, so three generations can
- * be living from the reserve at once.  That is kept as a floor: at the
- * beginning of a generation, what is unpromised then less a third of the
- * reserve; no freeing reservation may take the unpromised blocks below it.
+ * An ordinary reservation leaves the reserve alone.  A replacing one may leave
+ * it a quarter smaller: what it takes it gives back, so that quarter is used up
+ * only by what metadata has grown by, and then these get ENOSPC, too.
+ *
+ * A freeing one goes into the reserve, but within one generation no deeper than
+ * a quarter of it: what it frees comes back when the generation after is
+ * durable, so three generations can be living from the reserve at once.  That
+ * is kept as a floor: at the beginning of a generation, what is unpromised then
+ * less a quarter of the reserve; no freeing reservation may take the unpromised
+ * blocks below it.  Three quarters are thus theirs alone.
  *
  * A retry is promising (-EAGAIN) if the request would be admitted in a fresh
  * generation with all that is pinned now come back.
@@ -18,7 +22,7 @@
 
 static uint64_t share(const struct owfs_alloc *al)
 {
-	return al->reserve / 3;
+	return al->reserve / 4;
 }
 
 /* The floor of a generation that begins with @unpromised blocks. */
@@ -45,18 +49,31 @@ static bool admits(uint64_t unpromised, uint64_t n, uint64_t leave)
 	return n <= unpromised && unpromised - n >= leave;
 }
 
+/* What a reservation has to leave, if the generation's floor is @floor. */
+static uint64_t to_leave(const struct owfs_alloc *al,
+			 enum owfs_resv_class class, uint64_t floor)
+{
+	switch (class) {
+	case OWFS_RESV_FREEING:
+		return floor;
+	case OWFS_RESV_REPLACING:
+		return al->reserve - share(al);
+	default:
+		return al->reserve;
+	}
+}
+
 /* Caller holds al->lock. */
 static int admit(const struct owfs_alloc *al, uint64_t n,
 		 enum owfs_resv_class class)
 {
-	bool freeing = class == OWFS_RESV_FREEING;
 	uint64_t now = owfs_alloc_unpromised(al);
 	uint64_t later = al->free + al->pinned;
 
-	if (admits(now, n, freeing ? al->floor : al->reserve))
+	if (admits(now, n, to_leave(al, class, al->floor)))
 		return 0;
 	later = later > al->reserved ? later - al->reserved : 0;
-	if (admits(later, n, freeing ? floor_of(al, later) : al->reserve))
+	if (admits(later, n, to_leave(al, class, floor_of(al, later))))
 		return -EAGAIN;
 	return -ENOSPC;
 }

@@ -264,6 +264,7 @@ static struct owfs_fs *fs_new(const struct owfs_fs_param *param)
 {
 	struct owfs_fs *fs = calloc(1, sizeof(*fs));
 	pthread_rwlockattr_t attr;
+	pthread_condattr_t cattr;
 
 	if (!fs)
 		return NULL;
@@ -273,6 +274,12 @@ static struct owfs_fs *fs_new(const struct owfs_fs_param *param)
 	fs->fs_msg = param->msg;
 	fs->fs_readonly = param->readonly;
 	pthread_mutex_init(&fs->fs_ino_lock, NULL);
+	pthread_mutex_init(&fs->fs_turn_lock, NULL);
+	pthread_cond_init(&fs->fs_turn_over, NULL);
+	pthread_condattr_init(&cattr);
+	pthread_condattr_setclock(&cattr, CLOCK_MONOTONIC);
+	pthread_cond_init(&fs->fs_turn_back, &cattr);
+	pthread_condattr_destroy(&cattr);
 	pthread_rwlockattr_init(&attr);
 	/* a seal must not starve behind a stream of transactions */
 	pthread_rwlockattr_setkind_np(&attr,
@@ -292,6 +299,9 @@ void owfs_fs_close(struct owfs_fs *fs)
 	owfs_alloc_close(fs->fs_al);
 	owfs_bufcache_destroy(fs->fs_bc);
 	pthread_rwlock_destroy(&fs->fs_seal);
+	pthread_cond_destroy(&fs->fs_turn_back);
+	pthread_cond_destroy(&fs->fs_turn_over);
+	pthread_mutex_destroy(&fs->fs_turn_lock);
 	pthread_mutex_destroy(&fs->fs_ino_lock);
 	free(fs);
 }

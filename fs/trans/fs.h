@@ -72,6 +72,13 @@ struct owfs_fs {
 	owfs_ino_t fs_next_ino;		/* fs_ino_lock */
 	owfs_ino_t fs_ino_limit;	/* durable high-water mark; fs_ino_lock */
 
+	/* a full device: whose turn it is to get what comes back (trans.c) */
+	pthread_mutex_t fs_turn_lock;
+	pthread_cond_t fs_turn_over;
+	pthread_cond_t fs_turn_back;	/* the others gave something back ... */
+	bool fs_turn_news;		/* ... since; fs_turn_lock */
+	const void *fs_turn;		/* fs_turn_lock; read without; NULL: nobody's */
+
 	int fs_error;			/* atomic; first error, negative; 0: healthy */
 	bool fs_readonly;		/* atomic; asked for or since fs_error */
 	bool fs_down;			/* atomic; owfs_fs_shutdown() was called */

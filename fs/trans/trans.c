@@ -24,8 +24,14 @@
 #define DIRTY_KICK	2048u
 #define DIRTY_WAIT	8192u
 
-/* A full filesystem is given so many rounds of commit and reclaim. */
+/*
+ * A full filesystem is given so many rounds of commit and reclaim that bring
+ * nothing, and so many in all.  In a round others have so long to give back
+ * what they hold, if nothing else is to be had.
+ */
 #define RETRY_ROUNDS	6u
+#define RETRY_LAST	100u
+#define RETRY_NSEC	20000000
 #define RECLAIM_STEPS	64u
 
 static _Thread_local struct owfs_trans *running;
@@ -81,19 +87,159 @@ const struct owfs_btree_ops owfs_trans_tree_ops = {
 	.bad_node = trans_bad_node,
 };
 
-/* ----------------------------------------------------------- reservations */
+/* ------------------------------------------------------------ making room */
 
-static int throttle(struct owfs_fs *fs)
+/*
+ * On a full device everybody who wants space is refused, makes room, and finds
+ * that others were faster.  So who was refused twice gets a turn: until it is
+ * over the others are refused at once, and what comes back is there for one.
+ * Who frees is never refused for that.  Nobody holds a lock while waiting here.
+ */
+static bool is_others_turn(struct owfs_fs *fs)
+{
+	const void *who = __atomic_load_n(&fs->fs_turn, __ATOMIC_RELAXED);
+
+	return who && who != &running;
+}
+
+static void turn_take(struct owfs_fs *fs)
+{
+	pthread_mutex_lock(&fs->fs_turn_lock);
+	while (fs->fs_turn)
+		pthread_cond_wait(&fs->fs_turn_over, &fs->fs_turn_lock);
+	__atomic_store_n(&fs->fs_turn, &running, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&fs->fs_turn_lock);
+}
+
+static void turn_end(struct owfs_fs *fs)
+{
+	pthread_mutex_lock(&fs->fs_turn_lock);
+	__atomic_store_n(&fs->fs_turn, NULL, __ATOMIC_RELAXED);
+	pthread_cond_signal(&fs->fs_turn_over);
+	pthread_mutex_unlock(&fs->fs_turn_lock);
+}
+
+int owfs_room_take(struct owfs_fs *fs, uint64_t blocks,
+		   enum owfs_resv_class class)
+{
+	int ret;
+
+	if (class != OWFS_RESV_FREEING && is_others_turn(fs))
+		return -EAGAIN;
+	ret = owfs_alloc_reserve(fs->fs_al, blocks, class);
+	/* whether there is more to be had is found out without locks */
+	return ret == -ENOSPC ? -EAGAIN : owfs_fs_check_map(fs, ret);
+}
+
+/* True if background reclaim took something away. */
+static bool reclaim_some(struct owfs_fs *fs)
+{
+	unsigned int i;
+
+	if (!fs->fs_reclaim_step)
+		return false;
+	for (i = 0; i < RECLAIM_STEPS; i++)
+		if (fs->fs_reclaim_step(fs) <= 0)
+			break;
+	return i > 0;
+}
+
+/* Somebody gave something back: it may be what the one whose turn it is needs. */
+static void turn_news(struct owfs_fs *fs)
+{
+	if (!is_others_turn(fs))
+		return;
+	pthread_mutex_lock(&fs->fs_turn_lock);
+	fs->fs_turn_news = true;
+	pthread_cond_signal(&fs->fs_turn_back);
+	pthread_mutex_unlock(&fs->fs_turn_lock);
+}
+
+static void turn_wait(struct owfs_fs *fs)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += RETRY_NSEC;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&fs->fs_turn_lock);
+	while (!fs->fs_turn_news)
+		if (pthread_cond_timedwait(&fs->fs_turn_back, &fs->fs_turn_lock,
+					   &until))
+			break;
+	fs->fs_turn_news = false;
+	pthread_mutex_unlock(&fs->fs_turn_lock);
+}
+
+/*
+ * Did the last round bring nothing, nor can another one?  It counts if nobody
+ * else could take what it brought.
+ */
+static bool is_drained(struct owfs_retry *r, bool had_turn,
+		       const struct owfs_alloc_stat *st)
+{
+	uint64_t held = st->reserved + st->staged;
+	bool same = st->free == r->last_free && held == r->last_held;
+
+	r->last_free = st->free;
+	r->last_held = held;
+	if (!had_turn) {
+		r->tries = 1;
+		return false;
+	}
+	r->tries += same;
+	if (r->tries > RETRY_ROUNDS || ++r->rounds > RETRY_LAST)
+		return true;
+	return !st->pinned && !held;
+}
+
+/* Too much waits for a commit: let go of the locks and wait for it. */
+static bool is_throttled(struct owfs_fs *fs)
 {
 	size_t dirty = owfs_btree_dirty(fs->fs_bt);
 
-	if (dirty < DIRTY_KICK)
-		return 0;
-	owfs_commit_kick(fs);
-	if (dirty < DIRTY_WAIT)
-		return 0;
-	return owfs_commit_wait(fs, owfs_open_gen(fs));
+	if (dirty >= DIRTY_KICK)
+		owfs_commit_kick(fs);
+	return dirty >= DIRTY_WAIT;
 }
+
+/* One round of a full device.  0: try again. */
+static int make_room(struct owfs_fs *fs, struct owfs_retry *r)
+{
+	bool reclaimed = reclaim_some(fs), had_turn = r->turn;
+	struct owfs_alloc_stat st;
+
+	if (r->tries && !had_turn)
+		turn_take(fs);
+	r->turn = r->tries;
+	owfs_alloc_stat(fs->fs_al, &st);
+	if (!reclaimed && is_drained(r, had_turn, &st))
+		return -ENOSPC;
+	if (had_turn && !reclaimed && !st.pinned)
+		turn_wait(fs);
+	return owfs_commit_force(fs);
+}
+
+bool owfs_trans_retry(struct owfs_fs *fs, int *ret, struct owfs_retry *r)
+{
+	int err = *ret;
+
+	if (err == -EAGAIN && is_throttled(fs))
+		err = owfs_commit_wait(fs, owfs_open_gen(fs));
+	else if (err == -EAGAIN)
+		err = make_room(fs, r);
+	if (*ret == -EAGAIN && !err)
+		return true;
+	if (r->turn)
+		turn_end(fs);
+	r->turn = false;
+	if (*ret == -EAGAIN)
+		*ret = err;
+	return false;
+}
+
+/* ----------------------------------------------------------- reservations */
 
 /* Buffers for so many new nodes, and room to note them. */
 static int reserve_memory(struct owfs_fs *fs, unsigned int nodes)
@@ -127,17 +273,15 @@ int owfs_resv_take_nodes(struct owfs_fs *fs, struct owfs_resv *r,
 	ret = owfs_commit_start_run(fs);
 	if (ret)
 		return ret;
-	ret = throttle(fs);
-	if (ret)
-		return ret;
+	if (is_throttled(fs))
+		return -EAGAIN;
 	ret = reserve_memory(fs, nodes);
 	if (ret)
 		return ret;
-	ret = owfs_alloc_reserve(fs->fs_al, blocks, class);
+	ret = owfs_room_take(fs, blocks, class);
 	if (ret) {
 		unreserve_memory(fs, nodes);
-		/* whether there is more to be had is found out without locks */
-		return ret == -ENOSPC ? -EAGAIN : owfs_fs_check_map(fs, ret);
+		return ret;
 	}
 	r->nodes = nodes;
 	r->blocks = blocks;
@@ -159,6 +303,8 @@ void owfs_resv_give(struct owfs_fs *fs, struct owfs_resv *r)
 		owfs_alloc_unreserve(fs->fs_al, r->blocks);
 	if (r->nodes)
 		unreserve_memory(fs, r->nodes);
+	if (r->blocks)
+		turn_news(fs);
 	r->nodes = 0;
 	r->blocks = 0;
 }
@@ -213,47 +359,6 @@ int owfs_trans_abort(struct owfs_trans *tr, int err, const char *where)
 	owfs_commit_poison(tr->fs, err);
 	return owfs_fs_fail(tr->fs, err, "transaction aborted: %s: error=%d",
 			    where, -err);
-}
-
-/* ------------------------------------------------------------ making room */
-
-/* True if background reclaim took something away. */
-static bool reclaim_some(struct owfs_fs *fs)
-{
-	unsigned int i;
-
-	if (!fs->fs_reclaim_step)
-		return false;
-	for (i = 0; i < RECLAIM_STEPS; i++)
-		if (fs->fs_reclaim_step(fs) <= 0)
-			break;
-	return i > 0;
-}
-
-bool owfs_trans_retry(struct owfs_fs *fs, int *ret, struct owfs_retry *r)
-{
-	struct owfs_alloc_stat st;
-	bool reclaimed;
-	int err;
-
-	if (*ret != -EAGAIN)
-		return false;
-	reclaimed = reclaim_some(fs);
-	owfs_alloc_stat(fs->fs_al, &st);
-	if (r->tries > 0 && !reclaimed && st.pinned == 0 &&
-	    st.free == r->last_free)
-		r->tries = RETRY_ROUNDS;
-	r->last_free = st.free;
-	if (!reclaimed && r->tries++ >= RETRY_ROUNDS) {
-		*ret = -ENOSPC;
-		return false;
-	}
-	err = owfs_commit_force(fs);
-	if (err) {
-		*ret = err;
-		return false;
-	}
-	return true;
 }
 
 int owfs_trans_new_ino(struct owfs_fs *fs, owfs_ino_t *ino)

@@ -62,6 +62,9 @@ int owfs_resv_take(struct owfs_fs *fs, struct owfs_resv *r,
 int owfs_resv_take_nodes(struct owfs_fs *fs, struct owfs_resv *r,
 			 unsigned int nodes, enum owfs_resv_class class);
 void owfs_resv_give(struct owfs_fs *fs, struct owfs_resv *r);
+/* Blocks for data, as owfs_resv_take(); back through owfs_alloc_unreserve(). */
+int owfs_room_take(struct owfs_fs *fs, uint64_t blocks,
+		   enum owfs_resv_class class);
 
 /* Join with what *@r holds; it passes to the transaction.  Cannot fail. */
 void owfs_trans_join(struct owfs_fs *fs, struct owfs_trans *tr,
@@ -83,7 +86,11 @@ int owfs_trans_abort(struct owfs_trans *tr, int err, const char *where);
  * reclaiming.  True: try again.  False: *ret now says -ENOSPC (or the commit's
  * error).  Any other *ret: false at once.
  */
-struct owfs_retry { unsigned int tries; uint64_t last_free; };
+struct owfs_retry {
+	unsigned int tries, rounds;
+	uint64_t last_free, last_held;
+	bool turn;		/* others wait */
+};
 bool owfs_trans_retry(struct owfs_fs *fs, int *ret, struct owfs_retry *r);
 
 /* do { ret = op_once(...); } while (owfs_trans_retry(fs, &ret, &retry)); */

@@ -63,14 +63,42 @@ fill small
 n=$(find "$D/d" -type f | wc -l)
 [ "$n" -gt 2000 ] || t_fail "only $n files fit"
 fill dd if=/dev/zero of="$D/rest" bs=4k status=none
-# overwriting in place must not need more than it frees for ever
 last=$(find "$D/d" -type f -size +0 -printf '%f\n' | sort -n | tail -n 1)
 t_same "the last small file" "$(cat "$D/d/$last")" "file $last"
+# what gives back as much as it takes goes on for ever
+for i in $(seq 50); do
+	dd if=/dev/urandom of="$D/d/$last" bs=4k count=1 conv=notrunc status=none ||
+		t_fail "overwriting a block on a full filesystem"
+	mv "$D/d/$last" "$D/moved"
+	mv "$D/moved" "$D/d/$last"
+	chmod $((i % 8))00 "$D/d/$last"
+done
 fallocate -p -o 0 -l 1048576 "$D/rest" || t_fail "punch on a full filesystem"
 rm "$D/rest"
 rm -r "$D/d"
 t_wait_until has_space_back || t_fail "$(avail) of $empty KiB are back"
 t_ok "$n small files"
+
+# a write that is too long is short, and what it counts is there
+dd if=/dev/urandom of="$D/most" bs=1M status=none 2>/dev/null && t_fail "the image has no end"
+! dd if=/dev/zero of="$D/more" bs=4k count=64 status=none 2>/dev/null ||
+	t_fail "64 blocks were left behind a large write"
+fallocate -l 1M "$D/pre" 2>/dev/null && t_fail "room for 1 MiB was left"
+rm "$D/most" "$D/more"
+t_wait_until has_space_back || t_fail "$(avail) of $empty KiB are back"
+
+# what was preallocated can be written when the rest is full
+fallocate -l 8M "$D/pre"
+fill dd if=/dev/zero of="$D/big" bs=1M status=none
+dd if=/dev/urandom of="$T/data" bs=1M count=8 status=none
+for i in 3 1 7 5 0 2 6 4; do
+	dd if="$T/data" of="$D/pre" bs=1M count=1 skip="$i" seek="$i" conv=notrunc status=none ||
+		t_fail "preallocated, but no room"
+done
+cmp "$T/data" "$D/pre"
+rm "$D/big" "$D/pre"
+t_wait_until has_space_back || t_fail "$(avail) of $empty KiB are back"
+t_ok "short writes, preallocated blocks"
 
 # several writers at once
 writers=()

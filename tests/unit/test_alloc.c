@@ -330,18 +330,18 @@ static void test_alloc_ordinary_reservations_leave_the_reserve(void **state)
 	rig_fini(&r);
 }
 
-static void test_alloc_one_generation_frees_from_a_third_of_the_reserve(void **state)
+static void test_alloc_one_generation_frees_from_a_quarter_of_the_reserve(void **state)
 {
 	owfs_fsblock_t addr[2];
 	struct rig r;
 	int gen, i;
 
 	(void)state;
-	rig_init(&r, 4096, 4096, 390);
+	rig_init(&r, 4096, 4096, 400);
 	rig_fill(&r);
 	rig_commit(&r);
 	for (gen = 0; gen < 3; gen++) {
-		for (i = 0; i < 130; i++) {
+		for (i = 0; i < 100; i++) {
 			assert_int_equal(owfs_alloc_reserve(r.al, 1,
 							    OWFS_RESV_FREEING), 0);
 			assert_int_equal(owfs_alloc_node(r.al, 1, addr), 0);
@@ -354,10 +354,10 @@ static void test_alloc_one_generation_frees_from_a_third_of_the_reserve(void **s
 			rig_commit(&r);
 	}
 	/* the first generation's frees came back with the second commit */
-	assert_int_equal(rig_stat(&r).free, 130);
-	assert_int_equal(rig_stat(&r).pinned, 260);
+	assert_int_equal(rig_stat(&r).free, 200);
+	assert_int_equal(rig_stat(&r).pinned, 200);
 	rig_commit(&r);
-	assert_int_equal(owfs_alloc_reserve(r.al, 130, OWFS_RESV_FREEING), 0);
+	assert_int_equal(owfs_alloc_reserve(r.al, 100, OWFS_RESV_FREEING), 0);
 	assert_int_equal(owfs_alloc_reserve(r.al, 1, OWFS_RESV_NORMAL), -ENOSPC);
 	rig_fini(&r);
 }
@@ -367,17 +367,54 @@ static void test_alloc_hopeless_freeing_reservation_says_so(void **state)
 	struct rig r;
 
 	(void)state;
-	rig_init(&r, 4096, 4096, 390);
+	rig_init(&r, 4096, 4096, 400);
 	rig_fill(&r);
 	rig_commit(&r);
 	/* more than a generation's share, and nothing is pinned */
-	assert_int_equal(owfs_alloc_reserve(r.al, 131, OWFS_RESV_FREEING),
+	assert_int_equal(owfs_alloc_reserve(r.al, 101, OWFS_RESV_FREEING),
 			 -ENOSPC);
-	assert_int_equal(owfs_alloc_reserve(r.al, 100, OWFS_RESV_FREEING), 0);
+	assert_int_equal(owfs_alloc_reserve(r.al, 70, OWFS_RESV_FREEING), 0);
 	assert_int_equal(owfs_alloc_reserve(r.al, 31, OWFS_RESV_FREEING),
 			 -EAGAIN);
-	owfs_alloc_unreserve(r.al, 100);
-	assert_int_equal(owfs_alloc_reserve(r.al, 130, OWFS_RESV_FREEING), 0);
+	owfs_alloc_unreserve(r.al, 70);
+	assert_int_equal(owfs_alloc_reserve(r.al, 100, OWFS_RESV_FREEING), 0);
+	rig_fini(&r);
+}
+
+/* What is lent is a quarter, and what unlink may take is not less for it. */
+static void test_alloc_lends_a_quarter_to_what_replaces(void **state)
+{
+	owfs_fsblock_t addr[2];
+	struct rig r;
+	int i;
+
+	(void)state;
+	rig_init(&r, 4096, 4096, 400);
+	rig_fill(&r);
+	rig_commit(&r);
+	assert_int_equal(owfs_alloc_reserve(r.al, 1, OWFS_RESV_NORMAL),
+			 -ENOSPC);
+	assert_int_equal(owfs_alloc_reserve(r.al, 101, OWFS_RESV_REPLACING),
+			 -ENOSPC);
+	for (i = 0; i < 100; i++) {
+		assert_int_equal(owfs_alloc_reserve(r.al, 1,
+						    OWFS_RESV_REPLACING), 0);
+		assert_int_equal(owfs_alloc_node(r.al, 1, addr), 0);
+	}
+	assert_int_equal(owfs_alloc_reserve(r.al, 1, OWFS_RESV_REPLACING),
+			 -ENOSPC);
+	rig_commit(&r);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(owfs_alloc_reserve(r.al, 100,
+						    OWFS_RESV_FREEING), 0);
+		assert_int_equal(owfs_alloc_reserve(r.al, 1,
+						    OWFS_RESV_REPLACING),
+				 -ENOSPC);
+		rig_commit(&r);
+	}
+	assert_int_equal(owfs_alloc_reserve(r.al, 1, OWFS_RESV_FREEING),
+			 -ENOSPC);
+	owfs_alloc_unreserve(r.al, 300);
 	rig_fini(&r);
 }
 
@@ -587,7 +624,8 @@ int main(void)
 		cmocka_unit_test(test_alloc_data_follows_its_goal),
 		cmocka_unit_test(test_alloc_full_device_gives_short_runs_not_enospc),
 		cmocka_unit_test(test_alloc_ordinary_reservations_leave_the_reserve),
-		cmocka_unit_test(test_alloc_one_generation_frees_from_a_third_of_the_reserve),
+		cmocka_unit_test(test_alloc_one_generation_frees_from_a_quarter_of_the_reserve),
+		cmocka_unit_test(test_alloc_lends_a_quarter_to_what_replaces),
 		cmocka_unit_test(test_alloc_hopeless_freeing_reservation_says_so),
 		cmocka_unit_test(test_alloc_discards_before_a_block_can_be_had),
 		cmocka_unit_test(test_alloc_64_tib_opens_and_serves_at_once),

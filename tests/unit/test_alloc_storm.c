@@ -418,7 +418,7 @@ static int64_t shadow_floor(const struct shadow *s, int64_t unpromised)
 {
 	int64_t base = unpromised < s->reserve ? unpromised : s->reserve;
 
-	base -= s->reserve / 3;
+	base -= s->reserve / 4;
 	return base < 0 ? 0 : base;
 }
 
@@ -427,18 +427,22 @@ static int shadow_reserve(const struct shadow *s, int64_t n,
 {
 	int64_t now = s->free - s->reserved;
 	int64_t later = now + s->pinned[0] + s->pinned[1] + s->pinned[2];
-	bool freeing = class == OWFS_RESV_FREEING;
+	int64_t leave = s->reserve, leave_later = s->reserve;
 
-	if (now - n >= (freeing ? s->floor : s->reserve))
+	if (class == OWFS_RESV_FREEING) {
+		leave = s->floor;
+		leave_later = shadow_floor(s, later);
+	} else if (class == OWFS_RESV_REPLACING) {
+		leave = leave_later = s->reserve - s->reserve / 4;
+	}
+	if (now - n >= leave)
 		return 0;
-	if (later - n >= (freeing ? shadow_floor(s, later) : s->reserve))
-		return -EAGAIN;
-	return -ENOSPC;
+	return later - n >= leave_later ? -EAGAIN : -ENOSPC;
 }
 
 static void shadow_commit(struct rig *r, struct shadow *s)
 {
-	int64_t most = s->reserve - s->reserve / 3;
+	int64_t most = s->reserve - s->reserve / 4;
 
 	s->floor = shadow_floor(s, s->free - s->reserved);
 	rig_commit(r);
@@ -473,7 +477,7 @@ static void test_alloc_reservations_are_exact_near_full(void **state)
 		s = (struct shadow){ .reserve = 390, .free = rig_stat(&r).free };
 		s.floor = shadow_floor(&s, s.free);
 		for (nheld = 0, i = 0; i < 20000; i++) {
-			enum owfs_resv_class class = rnd(2);
+			enum owfs_resv_class class = rnd(3);
 			int64_t n = 1 + rnd(rnd(4) ? 12 : 200);
 			int ret, want = shadow_reserve(&s, n, class);
 
