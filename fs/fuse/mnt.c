@@ -47,6 +47,11 @@ static bool is_real_root(void)
 	return n != 3 || (!inside && !outside && count == 4294967295ul);
 }
 
+bool owfs_mnt_may_be_fuseblk(const struct owfs_opts *o)
+{
+	return !o->plain && is_real_root();
+}
+
 struct source {
 	char name[PATH_MAX];	/* block device or image */
 	bool blkdev;
@@ -63,7 +68,7 @@ static void choose_source(const struct owfs_opts *o,
 	src->loop_fd = -1;
 	src->blkdev = false;
 	snprintf(src->name, sizeof(src->name), "%s", o->device);
-	if (o->plain || !is_real_root() || stat(o->device, &st))
+	if (!owfs_mnt_may_be_fuseblk(o) || stat(o->device, &st))
 		return;
 	if (S_ISBLK(st.st_mode)) {
 		src->blkdev = true;
@@ -97,8 +102,14 @@ static int add_options(const struct owfs_opts *o, const struct source *src,
 	bad |= fuse_opt_add_opt(&opts, "subtype=owfs,default_permissions");
 	if (o->allow_other || !geteuid())
 		bad |= fuse_opt_add_opt(&opts, "allow_other");
-	/* as mount(8) has it; what the user asked for comes after and wins */
-	if (!geteuid())
+	/*
+	 * As mount(8) has it, unless owners are changed: nobody shall become
+	 * who he is not by a program on a foreign medium.  What the user asked
+	 * for comes after and wins.
+	 */
+	if (o->uid_given || o->gid_given)
+		bad |= fuse_opt_add_opt(&opts, "nosuid,nodev");
+	else if (!geteuid())
 		bad |= fuse_opt_add_opt(&opts, "suid,dev");
 	if (o->kernel[0])
 		bad |= fuse_opt_add_opt(&opts, o->kernel);
@@ -210,6 +221,7 @@ int owfs_mnt_mount(const struct owfs_opts *o, const struct owfs_msg *msg,
 	m->se = NULL;
 	m->fd = -1;
 	choose_source(o, msg, served, &src);
+	m->fuseblk = src.blkdev;
 	ret = fuse_mount_only(o, &src, served, m);
 	if (!ret)
 		ret = owfs_mounts_on(o->mountpoint, &m->dev);

@@ -15,8 +15,11 @@ struct owfs_mnt {
 	struct fuse_session *se;	/* libfuse's, of the mount alone */
 	int fd;		/* /dev/fuse; closing every copy aborts the connection */
 	dev_t dev;	/* st_dev of the mounted filesystem */
+	bool fuseblk;
 };
 
+/* Root asks, and does not ask for less; a loop device may still be missing. */
+bool owfs_mnt_may_be_fuseblk(const struct owfs_opts *o);
 /*
  * Mount on o->mountpoint: fuseblk where possible, through a loop device of
  * its own for an image file, else plain fuse.  Checks that the kernel talks

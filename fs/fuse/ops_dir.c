@@ -95,7 +95,7 @@ static int add_plus(struct listing *l, const struct owfs_dirent *de,
 		/* list the name; whoever looks it up gets the error */
 		return put_plus(l, de, name, &e);
 	}
-	server_fill_entry(inode, &e);
+	server_fill_entry(server_of(l->req), inode, &e);
 	ret = put_plus(l, de, name, &e);
 	if (!ret)
 		owfs_inode_remember(inode);

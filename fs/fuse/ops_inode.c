@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fuse/owner.h"
+
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct server *srv = server_of(req);
@@ -17,7 +19,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		server_reply(req, ret);
 		return;
 	}
-	owfs_getattr(inode, &st, NULL);
+	server_getattr(srv, inode, &st, NULL);
 	server_put(srv, inode);
 	fuse_reply_attr(req, &st, OWFS_LIFETIME);
 }
@@ -34,7 +36,7 @@ void op_statx(fuse_req_t req, fuse_ino_t ino)
 		server_reply(req, ret);
 		return;
 	}
-	owfs_getattr(inode, &st, &btime);
+	server_getattr(srv, inode, &st, &btime);
 	server_put(srv, inode);
 	owfs_session_reply_statx(req, &st, &btime, OWFS_LIFETIME);
 }
@@ -81,14 +83,18 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		.ctime = attr->st_ctim,
 	};
 	struct owfs_inode *inode;
+	unsigned int mask;
 	struct stat st;
 	int ret = server_get(srv, ino, &inode);
 
 	(void)fi;
 	if (!ret) {
-		ret = owfs_setattr(inode, &a, mask_of(to_set));
+		mask = mask_of(to_set);
+		ret = owfs_owner_set(srv->opts, &a, &mask);
 		if (!ret)
-			owfs_getattr(inode, &st, NULL);
+			ret = owfs_setattr(inode, &a, mask);
+		if (!ret)
+			server_getattr(srv, inode, &st, NULL);
 		server_put(srv, inode);
 	}
 	if (ret)

@@ -7,6 +7,8 @@
 #include <limits.h>
 #include <string.h>
 
+#include "fuse/owner.h"
+
 /* A file handle is being opened: "." is the inode itself. */
 static int lookup_any(struct owfs_inode *dir, const char *name,
 		      struct owfs_inode **ip)
@@ -80,7 +82,7 @@ static struct owfs_newnode newnode(fuse_req_t req, mode_t mode)
 }
 
 static void make(fuse_req_t req, fuse_ino_t ino, const char *name,
-		 const struct owfs_newnode *nn)
+		 struct owfs_newnode *nn)
 {
 	struct server *srv = server_of(req);
 	struct owfs_inode *dir, *inode;
@@ -90,6 +92,7 @@ static void make(fuse_req_t req, fuse_ino_t ino, const char *name,
 		server_reply(req, ret);
 		return;
 	}
+	owfs_owner_of_new(srv->opts, dir, nn);
 	ret = owfs_create(dir, name, strlen(name), nn, &inode);
 	if (ret)
 		server_reply(req, ret);
@@ -109,7 +112,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode,
 
 void op_mkdir(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode)
 {
-	const struct owfs_newnode nn = newnode(req, S_IFDIR | (mode & 07777));
+	struct owfs_newnode nn = newnode(req, S_IFDIR | (mode & 07777));
 
 	make(req, ino, name, &nn);
 }
@@ -152,7 +155,7 @@ static void reply_create(fuse_req_t req, struct owfs_inode *inode,
 
 	fi->keep_cache = 1;
 	fi->noflush = 1;
-	server_fill_entry(inode, &e);
+	server_fill_entry(srv, inode, &e);
 	owfs_inode_remember(inode);
 	owfs_iput(inode);
 	__atomic_fetch_add(&srv->nopen, 1, __ATOMIC_RELAXED);
@@ -182,7 +185,7 @@ void op_create(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode,
 	       struct fuse_file_info *fi)
 {
 	struct server *srv = server_of(req);
-	const struct owfs_newnode nn = newnode(req, S_IFREG | (mode & 07777));
+	struct owfs_newnode nn = newnode(req, S_IFREG | (mode & 07777));
 	struct owfs_inode *dir, *inode;
 	int ret = server_get(srv, ino, &dir);
 
@@ -190,6 +193,7 @@ void op_create(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode,
 		server_reply(req, ret);
 		return;
 	}
+	owfs_owner_of_new(srv->opts, dir, &nn);
 	ret = owfs_create(dir, name, strlen(name), &nn, &inode);
 	if (ret == -EEXIST && !(fi->flags & O_EXCL))
 		ret = create_raced(dir, name, fi, &inode);
@@ -204,7 +208,7 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t ino, mode_t mode,
 		struct fuse_file_info *fi)
 {
 	struct server *srv = server_of(req);
-	const struct owfs_newnode nn = newnode(req, S_IFREG | (mode & 07777));
+	struct owfs_newnode nn = newnode(req, S_IFREG | (mode & 07777));
 	struct owfs_inode *dir, *inode;
 	int ret = server_get(srv, ino, &dir);
 
@@ -212,6 +216,7 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t ino, mode_t mode,
 		server_reply(req, ret);
 		return;
 	}
+	owfs_owner_of_new(srv->opts, dir, &nn);
 	ret = owfs_tmpfile(dir, &nn, &inode);
 	if (ret)
 		server_reply(req, ret);

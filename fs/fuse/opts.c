@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -104,6 +106,40 @@ static int set_cache(struct owfs_opts *o, const char *val)
 	return 0;
 }
 
+static int set_uid(struct owfs_opts *o, const char *val)
+{
+	const struct passwd *pw;
+	unsigned long v;
+
+	if (!parse_number(val, UINT32_MAX - 1, &v)) {
+		o->uid = v;
+	} else {
+		pw = getpwnam(val);
+		if (!pw)
+			return complain(o, "uid=%s: no such user", val);
+		o->uid = pw->pw_uid;
+	}
+	o->uid_given = true;
+	return 0;
+}
+
+static int set_gid(struct owfs_opts *o, const char *val)
+{
+	const struct group *gr;
+	unsigned long v;
+
+	if (!parse_number(val, UINT32_MAX - 1, &v)) {
+		o->gid = v;
+	} else {
+		gr = getgrnam(val);
+		if (!gr)
+			return complain(o, "gid=%s: no such group", val);
+		o->gid = gr->gr_gid;
+	}
+	o->gid_given = true;
+	return 0;
+}
+
 static int set_offset(struct owfs_opts *o, const char *val)
 {
 	if (owfs_size_parse(val, &o->window.offset))
@@ -152,6 +188,8 @@ static const struct {
 	{ "cache", set_cache },
 	{ "errors", set_errors },
 	{ "iomap", set_iomap },
+	{ "uid", set_uid },
+	{ "gid", set_gid },
 	{ "offset", set_offset },
 	{ "sizelimit", set_sizelimit },
 };
@@ -290,10 +328,20 @@ static const char *nearest(const char *word)
 	return g.best;
 }
 
+/* Options of filesystems whose files have no modes. */
+static bool is_mask(const char *word)
+{
+	return !strncmp(word, "umask=", 6) || !strncmp(word, "fmask=", 6) ||
+	       !strncmp(word, "dmask=", 6);
+}
+
 static int refuse_word(const struct owfs_opts *o, const char *word)
 {
 	const char *near = nearest(word);
 
+	if (is_mask(word))
+		return complain(o, "option '%s': files have modes of their own here; uid= and gid= show other owners",
+				word);
 	if (near)
 		return complain(o, "unknown option '%s'; is '%s' meant?", word,
 				near);
@@ -343,8 +391,8 @@ static void usage(const struct owfs_opts *o)
 		       "  -h   print this\n", o->prog);
 	printf("options: ro rw commit=SEC errors=remount-ro|shutdown discard cache=SIZE\n"
 	       "         iomap=auto|on|off threads=N spin=USEC plain allow_other\n"
-	       "         offset=BYTES sizelimit=BYTES writeback, and those of mount(8):\n"
-	       "         nosuid nodev noexec noatime ...\n");
+	       "         uid=USER gid=GROUP offset=BYTES sizelimit=BYTES writeback, and\n"
+	       "         those of mount(8): nosuid nodev noexec noatime ...\n");
 }
 
 /* One dashed argument; 1: exit with 0. */

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "io/window.h"
 
@@ -30,6 +31,9 @@ struct owfs_opts {
 	bool shutdown_on_error;		/* errors=shutdown */
 	bool plain;			/* no fuseblk, even where it is possible */
 	bool allow_other;
+	bool uid_given, gid_given;	/* owners to show in place of all others */
+	uid_t uid;
+	gid_t gid;
 	bool writeback;			/* the kernel may keep written pages */
 	struct owfs_window window;	/* the part of the device that is meant */
 	enum owfs_iomap_mode iomap;

@@ -135,6 +135,7 @@ static int hand_over(struct parent *p)
 {
 	struct owfs_ctl msg = {
 		.what = OWFS_CTL_MOUNTED, .dev = p->mnt.dev,
+		.fuseblk = p->mnt.fuseblk,
 	};
 	int ret = owfs_ctl_send(p->sock, &msg, p->mnt.fd);
 

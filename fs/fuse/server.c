@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fuse/mnt.h"
+#include "fuse/owner.h"
 #include "fuse/sandbox.h"
 
 /* ----------------------------------------------------------------- requests */
@@ -47,10 +49,18 @@ void server_put(struct server *srv, struct owfs_inode *inode)
 	server_leave(srv);
 }
 
-void server_fill_entry(struct owfs_inode *inode, struct fuse_entry_param *e)
+void server_getattr(const struct server *srv, struct owfs_inode *inode,
+		    struct stat *st, struct timespec *btime)
+{
+	owfs_getattr(inode, st, btime);
+	owfs_owner_show(srv->opts, st);
+}
+
+void server_fill_entry(const struct server *srv, struct owfs_inode *inode,
+		       struct fuse_entry_param *e)
 {
 	memset(e, 0, sizeof(*e));
-	owfs_getattr(inode, &e->attr, NULL);
+	server_getattr(srv, inode, &e->attr, NULL);
 	e->ino = inode->i_ino;
 	e->generation = 1;	/* inode numbers are never used again */
 	e->attr_timeout = OWFS_LIFETIME;
@@ -63,7 +73,7 @@ void server_reply_entry(fuse_req_t req, struct owfs_inode *inode)
 	owfs_ino_t ino = inode->i_ino;
 	struct fuse_entry_param e;
 
-	server_fill_entry(inode, &e);
+	server_fill_entry(server_of(req), inode, &e);
 	/* before the answer: a FORGET may follow it at once */
 	owfs_inode_remember(inode);
 	owfs_iput(inode);
@@ -106,7 +116,7 @@ static int open_as(struct server *srv, bool readonly, char *why)
 	if (readonly)
 		flags |= OWFS_BLKDEV_RDONLY;
 	/* a fuseblk mount claims the device itself and must find it free */
-	if ((o->plain || geteuid()) && is_block_device(o->device))
+	if (!owfs_mnt_may_be_fuseblk(o) && is_block_device(o->device))
 		flags |= OWFS_BLKDEV_EXCL;
 	ret = owfs_window_open(o->device, flags, &o->window, &srv->bd, why);
 	if (ret || readonly || !srv->bd->readonly)
@@ -213,7 +223,6 @@ static int server_start(void *ctx, const struct owfs_opts *o,
 		.emit = owfs_log_emit, .ctx = &srv->log,
 		.max_level = msg->max_level,
 	};
-	srv->counts_opens = o->plain || geteuid();
 	ret = check_iomap(srv);
 	if (!ret)
 		ret = take_lock(srv);
@@ -285,6 +294,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	owfs_session_conn(userdata, conn);
 	if (srv->opts->writeback)
 		conn->want |= conn->capable & FUSE_CAP_WRITEBACK_CACHE;
+	srv->counts_opens = !owfs_worker_on_fuseblk();
 	srv->writeback = conn->want & FUSE_CAP_WRITEBACK_CACHE;
 	owfs_worker_serving();
 }

@@ -63,8 +63,12 @@ void server_leave(struct server *srv);
 int server_get(struct server *srv, fuse_ino_t ino, struct owfs_inode **ip);
 void server_put(struct server *srv, struct owfs_inode *inode);
 
+/* owfs_getattr(), as it is shown to the kernel. */
+void server_getattr(const struct server *srv, struct owfs_inode *inode,
+		    struct stat *st, struct timespec *btime /* or NULL */);
 /* Give an inode to the kernel; takes over the caller's reference. */
-void server_fill_entry(struct owfs_inode *inode, struct fuse_entry_param *e);
+void server_fill_entry(const struct server *srv, struct owfs_inode *inode,
+		       struct fuse_entry_param *e);
 void server_reply_entry(fuse_req_t req, struct owfs_inode *inode);
 
 static inline void server_reply(fuse_req_t req, int ret)

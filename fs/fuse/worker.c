@@ -83,8 +83,14 @@ static struct worker {
 	int fd;		/* of the mount */
 	pid_t parent;
 	dev_t dev;
+	bool fuseblk;
 	sigset_t signals;
 } me;
+
+bool owfs_worker_on_fuseblk(void)
+{
+	return me.fuseblk;
+}
 
 void owfs_worker_serving(void)
 {
@@ -192,6 +198,7 @@ static int handshake(int sock, const struct owfs_served *served)
 	if (ret)
 		return ret;
 	me.dev = msg.dev;
+	me.fuseblk = msg.fuseblk;
 	me.fd = fd;
 	return msg.what == OWFS_CTL_MOUNTED && fd >= 0 ? fd : -EPROTO;
 }

@@ -65,6 +65,7 @@ struct owfs_ctl {
 	int err;
 	struct owfs_served served;	/* READY */
 	dev_t dev;			/* MOUNTED */
+	bool fuseblk;			/* MOUNTED */
 };
 
 int owfs_ctl_send(int sock, const struct owfs_ctl *msg, int fd /* or -1 */);
@@ -76,6 +77,8 @@ int owfs_parent_run(const struct owfs_opts *o, const struct owfs_server *srv);
 /* The worker's life; its exit status. */
 int owfs_worker_run(const struct owfs_opts *o, const struct owfs_server *srv,
 		    const struct owfs_msg *msg, int sock);
+/* From ->init on: will umount and sync ask us? */
+bool owfs_worker_on_fuseblk(void);
 /* The server's ->init calls this: the mount is alive. */
 void owfs_worker_serving(void);
 

@@ -57,3 +57,67 @@ t_same "numbers" "$(as cksum < <(as cat "$T/home/mnt/numbers"))" "$(seq 100000 |
 as fusermount3 -u "$T/home/mnt"
 t_wait_until t_no_server || t_fail "the server lives on"
 t_ok "an ordinary user keeps his files"
+
+# what only a line of fuse.conf allows is refused by name, and nothing is left
+echo '# empty' > "$T/fuse.conf"
+if [ -e /etc/fuse.conf ]; then
+	mount --bind "$T/fuse.conf" /etc/fuse.conf
+	as "$OWFS_FUSE" -o allow_other "$T/home/img" "$T/home/mnt" > "$T/out" 2>&1 &&
+		t_fail "allow_other without the administrator's word"
+	grep -q user_allow_other "$T/out" || { cat "$T/out"; t_fail "no hint at fuse.conf"; }
+	echo user_allow_other > "$T/fuse.conf"
+	as "$OWFS_FUSE" -o allow_other "$T/home/img" "$T/home/mnt"
+	t_same "for others" "$(cat "$T/home/mnt/file")" mine
+	as fusermount3 -u "$T/home/mnt"
+	t_wait_until t_no_server || t_fail "the server lives on"
+	umount /etc/fuse.conf
+	t_ok "allow_other is the administrator's to allow"
+fi
+
+# an image that the user may only read
+chmod 444 "$T/home/img"
+chown root "$T/home/img"
+t_expect_out '-o ro mounts read-only' as "$OWFS_FUSE" "$T/home/img" "$T/home/mnt"
+as "$OWFS_FUSE" -o ro "$T/home/img" "$T/home/mnt"
+t_same "read-only image" "$(as cat "$T/home/mnt/file")" mine
+as fusermount3 -u "$T/home/mnt"
+t_wait_until t_no_server || t_fail "the server lives on"
+chown $user "$T/home/img"
+chmod 644 "$T/home/img"
+t_ok "a read-only image is read"
+
+# root in a user namespace of his own: no fusermount3, and the kernel tells the
+# server as little as in any plain mount, so the last close must start a commit
+if ! as unshare -Urm true 2>/dev/null; then
+	echo "no user namespaces here"
+	exit 0
+fi
+cat > "$T/inside" <<'END'
+set -eu
+owfs_fuse=$1 home=$2
+# who owned files outside is nobody in here
+"$owfs_fuse" "$home/img" "$home/mnt"
+cat "$home/mnt/file"
+stat -c %u:%g "$home/mnt/file"
+! touch "$home/mnt/new" 2>/dev/null || echo wrote where he may not
+umount "$home/mnt"
+flock -w 10 "$home/img" true
+# unless the mount says whose they are
+"$owfs_fuse" -o uid=0,gid=0,commit=3600 "$home/img" "$home/mnt"
+stat -c %u:%g "$home/mnt/file"
+umask 027
+echo inside > "$home/mnt/from inside"
+kill -KILL $$
+END
+as unshare -Urm sh "$T/inside" "$OWFS_FUSE" "$T/home" > "$T/out" 2>&1 || true
+in_the_image()
+{
+	"$DUMP" "$T/home/img" path '/from inside' 2>/dev/null | grep -q mode=0100640
+}
+t_wait_until in_the_image || { cat "$T/out"; t_fail "the last close committed nothing"; }
+t_same "seen inside" "$(grep -v Killed "$T/out")" $'mine\n65534:65534\n0:0'
+t_same "owner on the device" "$("$DUMP" "$T/home/img" path '/from inside' |
+	grep -o 'uid=[0-9]* gid=[0-9]*')" "uid=$user gid=$user"
+t_kill_server
+DEV=$T/home/img t_fsck
+t_ok "root of a user namespace mounts"

@@ -195,6 +195,20 @@ static void test_writes_change_times_and_clear_set_id_bits(void **state)
 	owfs_iput(inode);
 }
 
+static void test_timed_writes_leave_times_alone(void **state)
+{
+	struct owfs_inode *inode = fx_file(&fx);
+	struct timespec m = inode->i_attr.mtime, c = inode->i_attr.ctime;
+
+	(void)state;
+	assert_int_equal(owfs_file_write_as(inode, "abc", 3, 0,
+					    OWFS_WRITE_TIMED), 3);
+	assert_memory_equal(&inode->i_attr.mtime, &m, sizeof(m));
+	assert_memory_equal(&inode->i_attr.ctime, &c, sizeof(c));
+	assert_int_equal(inode->i_attr.size, 3);
+	owfs_iput(inode);
+}
+
 static void test_what_fsync_answered_is_there(void **state)
 {
 	struct owfs_inode *inode = fx_file(&fx);
@@ -562,6 +576,7 @@ int main(void)
 		T(test_a_failed_device_read_is_an_error),
 		T(test_append_goes_to_the_end_whatever_it_is),
 		T(test_writes_change_times_and_clear_set_id_bits),
+		T(test_timed_writes_leave_times_alone),
 		T(test_what_fsync_answered_is_there),
 		T(test_bytes_past_the_end_never_show),
 		T(test_truncate_is_all_there_or_not_at_all),
