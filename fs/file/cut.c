@@ -344,7 +344,8 @@ static int fill_trans(struct owfs_inode *inode, owfs_fileoff_t off,
 	if (!ret && intents)
 		ret = owfs_intent_cut(&tr, inode, off, off + len);
 	if (!ret) {
-		owfs_fs_now(tr.fs, &inode->i_attr.ctime);
+		owfs_fs_now(tr.fs, &inode->i_attr.mtime);
+		inode->i_attr.ctime = inode->i_attr.mtime;
 		ret = owfs_inode_store(&tr, inode, false);
 	}
 	if (ret)
@@ -400,20 +401,15 @@ static int fill(struct owfs_inode *inode, owfs_fileoff_t first,
 
 /* ---------------------------------------------------------------- fallocate */
 
-static int grow_to(struct owfs_inode *inode, uint64_t size)
-{
-	struct cut c = {
-		.inode = inode, .newsize = size, .class = OWFS_RESV_REPLACING,
-	};
-
-	return cut_commit(&c);
-}
-
 static int allocate_locked(struct owfs_inode *inode, uint64_t pos, uint64_t end,
 			   bool keep_size)
 {
 	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
 	owfs_fileoff_t first = pos / bs, last = div_round_up(end, bs);
+	struct cut c = {
+		.inode = inode, .newsize = keep_size ? 0 : end,
+		.class = OWFS_RESV_REPLACING,
+	};
 	uint64_t missing;
 	bool written;
 	int ret = count_missing(inode, first, last, &missing, &written);
@@ -422,9 +418,8 @@ static int allocate_locked(struct owfs_inode *inode, uint64_t pos, uint64_t end,
 		ret = room_for(inode->i_fs, missing);
 	if (!ret)
 		ret = fill(inode, first, last);
-	if (ret || keep_size || owfs_file_size(inode) >= end)
-		return ret;
-	return grow_to(inode, end);
+	/* the times change even if nothing was missing */
+	return ret ? ret : cut_commit(&c);
 }
 
 /* Does taking whole blocks away pay for the edges? */
@@ -451,23 +446,37 @@ static int punch_locked(struct owfs_inode *inode, uint64_t pos, uint64_t end,
 	return ret;
 }
 
+/* What zero_locked() may need: blocks of the whole range, partial ones too. */
+static int room_to_zero(struct owfs_inode *inode, uint64_t pos, uint64_t end,
+			bool *written)
+{
+	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
+	owfs_fileoff_t first = div_round_up(pos, bs), last = end / bs;
+	uint64_t missing, inside;
+	int ret = count_missing(inode, pos / bs, div_round_up(end, bs),
+				&missing, written);
+
+	if (!ret)
+		ret = count_missing(inode, first, last, &inside, written);
+	if (!ret && *written)
+		missing += last - first - inside;
+	return ret ? ret : room_for(inode->i_fs, missing);
+}
+
 /*
- * Contents and size change at once, by punching; the blocks come afterwards.
- * Whole blocks are left alone if none of them holds data.
+ * Contents and size change at once, by punching; the blocks come afterwards,
+ * also where the range begins or ends inside one.  Whole blocks are left alone
+ * if none of them holds data.
  */
 static int zero_locked(struct owfs_inode *inode, uint64_t pos, uint64_t end,
 		       bool keep_size)
 {
 	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
-	owfs_fileoff_t first = div_round_up(pos, bs), last = end / bs;
 	struct cut c = { .inode = inode, .size = owfs_file_size(inode) };
-	uint64_t missing;
 	bool written;
-	int ret = count_missing(inode, first, last, &missing, &written);
+	int ret = room_to_zero(inode, pos, end, &written);
 
 	c.class = class_of(written);
-	if (!ret)
-		ret = room_for(inode->i_fs, written ? last - first : missing);
 	if (!ret)
 		ret = cut_bytes(&c, pos, end);
 	if (!written)
@@ -476,7 +485,7 @@ static int zero_locked(struct owfs_inode *inode, uint64_t pos, uint64_t end,
 	if (!ret)
 		ret = cut_commit(&c);
 	cut_give_back(&c);
-	return ret ? ret : fill(inode, first, last);
+	return ret ? ret : fill(inode, pos / bs, div_round_up(end, bs));
 }
 
 typedef int falloc_fn(struct owfs_inode *inode, uint64_t pos, uint64_t end,

@@ -4,6 +4,7 @@
 #include <linux/falloc.h>
 #include <unistd.h>
 
+#include "file/attr.h"
 #include "file/cut.h"
 #include "file/file.h"
 #include "file/iomap.h"
@@ -399,6 +400,51 @@ static void test_sizes_after_fallocate_are_as_asked(void **state)
 	owfs_iput(inode);
 }
 
+static void test_zeroing_gives_partial_blocks_a_place_too(void **state)
+{
+	static const int modes[] = {
+		FALLOC_FL_ZERO_RANGE,
+		FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+	};
+	struct owfs_inode *inode;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		inode = fx_file(&fx);
+		fallocate_ok(inode, modes[i], 2, 5);
+		assert_int_equal(inode->i_attr.nblocks, 1);
+		fallocate_ok(inode, modes[i], 2 * BS + 7, 3 * BS);
+		assert_int_equal(inode->i_attr.nblocks, 5);
+		put(inode, 7 * BS, BS, 'a');
+		fallocate_ok(inode, modes[i], 6 * BS + 1, 3 * BS);
+		assert_int_equal(inode->i_attr.nblocks, 9);
+		assert_bytes(inode, 7 * BS, BS, 0);
+		fx_check(&fx);
+		owfs_iput(inode);
+	}
+}
+
+static void test_preallocation_changes_times_even_of_what_is_there(void **state)
+{
+	static const struct owfs_attr old = { .size = 0 };
+	static const int modes[] = {
+		0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_KEEP_SIZE, 0,
+		FALLOC_FL_ZERO_RANGE, PUNCH,
+	};
+	struct owfs_inode *inode = fx_file(&fx);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		assert_int_equal(owfs_setattr(inode, &old, OWFS_SET_MTIME |
+					      OWFS_SET_CTIME), 0);
+		fallocate_ok(inode, modes[i], 0, 2 * BS * (1 + i / 2));
+		assert_int_not_equal(inode->i_attr.mtime.tv_sec, 0);
+		assert_int_equal(inode->i_attr.mtime.tv_sec,
+				 inode->i_attr.ctime.tv_sec);
+	}
+	owfs_iput(inode);
+}
+
 static void test_seek_finds_data_and_holes(void **state)
 {
 	struct owfs_inode *inode = fx_file(&fx);
@@ -584,6 +630,8 @@ int main(void)
 		T(test_punch_and_zero_round_inward),
 		T(test_zeroing_never_makes_written_blocks_unwritten),
 		T(test_sizes_after_fallocate_are_as_asked),
+		T(test_zeroing_gives_partial_blocks_a_place_too),
+		T(test_preallocation_changes_times_even_of_what_is_there),
 		T(test_seek_finds_data_and_holes),
 		T(test_impossible_requests_are_refused),
 		T(test_copy_brings_the_bytes_and_no_more),
