@@ -72,6 +72,26 @@ static unsigned int mask_of(int to_set)
 	return mask;
 }
 
+/*
+ * An order to set nothing: chown(2) that keeps both owner and group, which the
+ * kernel lets everybody do, or the word that a write by other means, such as
+ * fallocate(2), takes set-id bits away.  The two look alike; the latter says so
+ * again in its own request.  So only the owner takes bits away by this.
+ */
+static int set_nothing(fuse_req_t req, struct owfs_inode *inode)
+{
+	struct owfs_attr a = { .size = 0 };
+	unsigned int mask = OWFS_SET_CTIME;
+	uid_t uid = fuse_req_ctx(req)->uid;
+	struct stat st;
+
+	owfs_getattr(inode, &st, NULL);
+	if (!uid || uid == st.st_uid)
+		mask |= OWFS_SET_KILL_SUIDGID;
+	clock_gettime(CLOCK_REALTIME, &a.ctime);
+	return owfs_setattr(inode, &a, mask);
+}
+
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		struct fuse_file_info *fi)
 {
@@ -82,16 +102,16 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		.atime = attr->st_atim, .mtime = attr->st_mtim,
 		.ctime = attr->st_ctim,
 	};
+	unsigned int mask = mask_of(to_set);
 	struct owfs_inode *inode;
-	unsigned int mask;
 	struct stat st;
 	int ret = server_get(srv, ino, &inode);
 
 	(void)fi;
 	if (!ret) {
-		mask = mask_of(to_set);
-		ret = owfs_owner_set(srv->opts, &a, &mask);
-		if (!ret)
+		ret = mask ? owfs_owner_set(srv->opts, &a, &mask)
+			   : set_nothing(req, inode);
+		if (!ret && mask)
 			ret = owfs_setattr(inode, &a, mask);
 		if (!ret)
 			server_getattr(srv, inode, &st, NULL);

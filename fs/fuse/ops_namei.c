@@ -9,11 +9,19 @@
 
 #include "fuse/owner.h"
 
-/* A file handle is being opened: "." is the inode itself. */
+/*
+ * A file handle is being opened: "." is the inode itself.  The kernel asks for
+ * what it does not have, so nobody has it open, and without a name it is gone.
+ */
 static int lookup_any(struct owfs_inode *dir, const char *name,
 		      struct owfs_inode **ip)
 {
+	struct stat st;
+
 	if (!strcmp(name, ".")) {
+		owfs_getattr(dir, &st, NULL);
+		if (!st.st_nlink)
+			return -ESTALE;
 		owfs_igrab(dir);
 		*ip = dir;
 		return 0;
