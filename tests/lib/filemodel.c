@@ -191,15 +191,27 @@ static bool was_there(const struct filemodel *m, uint64_t pos, unsigned char c)
 	return false;
 }
 
-bool fm_recover_mixed(struct filemodel *m, const unsigned char *buf,
-		      uint64_t size)
+/* Had the file this size, or one on the way to it? */
+static bool was_size(const struct filemodel *m, uint64_t size, bool grows)
 {
 	const struct fm_version *v;
+	uint64_t low = UINT64_MAX, high = 0;
+
+	for (v = m->old + m->nold; v-- > m->old;) {
+		if (v->size == size)
+			return true;
+		low = min(low, v->size);
+		high = v->size > high ? v->size : high;
+	}
+	return grows && low < size && size < high;
+}
+
+bool fm_recover_mixed(struct filemodel *m, const unsigned char *buf,
+		      uint64_t size, bool grows)
+{
 	uint64_t pos;
 
-	for (v = m->old + m->nold; v > m->old && v[-1].size != size; v--)
-		;
-	if (v == m->old) {
+	if (!was_size(m, size, grows)) {
 		fprintf(stderr, "the file has never had the size %llu\n",
 			(unsigned long long)size);
 		return false;

@@ -65,9 +65,12 @@ static inline bool fm_is_full(const struct filemodel *m)
  * remembered states.  The model goes on from there.
  */
 bool fm_recover(struct filemodel *m, const unsigned char *buf, uint64_t size);
-/* The same for states whose bytes may come one by one. */
+/*
+ * The same for states whose bytes may come one by one; with @grows the end of
+ * the file comes with them.
+ */
 bool fm_recover_mixed(struct filemodel *m, const unsigned char *buf,
-		      uint64_t size);
+		      uint64_t size, bool grows);
 
 /* A byte position below max: often at or beside a block boundary or the end. */
 uint64_t fm_random_pos(const struct filemodel *m, struct rng *rng);

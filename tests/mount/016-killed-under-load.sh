@@ -8,12 +8,12 @@
 #
 #	ROUNDS=N	so many kills
 #	LIMIT=N		milliseconds until everybody has ended, and for a mount
-#	FIRST=N		the number of the first round
+#	LONG_DONE=N	kills that were made before
 . "${top_srcdir:?}/tests/lib/testlib.sh"
 t_require_fuse
 
 rounds=${ROUNDS-6}
-first=${FIRST-1}
+first=$((${LONG_DONE-0} + 1))
 limit=${LIMIT-1500}	# one second, and what a slow machine needs to look
 t_image 256M
 D=$MNT/d		# not there when nothing is mounted

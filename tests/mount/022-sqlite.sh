@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# SQLite in its two journal modes, while the server or the program is killed
+# SQLite in three journal modes, while the server or the program is killed
 # in the middle of transactions: the database is whole, every transaction is
 # there or not, and those that were answered are.
 . "${top_srcdir:?}/tests/lib/testlib.sh"
@@ -14,7 +14,6 @@ total=0
 t_image 256M
 D=$MNT/d	# not there when nothing is mounted
 
-# SQLite promises a deleted journal only with EXTRA.
 create()
 {
 	sqlite3 "$D/db" > /dev/null <<-EOF
@@ -32,6 +31,7 @@ transactions()
 {
 	local n=$1
 
+	# without EXTRA it does not wait until its journal is gone
 	echo "PRAGMA busy_timeout=10000;"
 	echo "PRAGMA synchronous=EXTRA; PRAGMA wal_autocheckpoint=50;"
 	while echo "BEGIN IMMEDIATE;
@@ -94,7 +94,7 @@ one_round()
 
 	: > "$T/log"
 	: > "$T/go"
-	writer $((n + 1)) &
+	writer $((n + 1)) 2> /dev/null &
 	pids=$!
 	reader &
 	pids+=" $!"
@@ -111,18 +111,23 @@ one_round()
 	wait $pids || true
 	answered=$(last_answered)
 	[ "$answered" -gt 0 ] || t_fail "$1: no transaction was answered"
+	# If it cannot open the directory to sync the removal of its journal, as
+	# after a kill just then, SQLite says that the transaction is done.
+	if [ "$1 $2" = "DELETE server" ]; then
+		answered=$((answered - 1))
+	fi
 	[ "$2" = client ] || t_mount
 	check "$1, $2 killed" "$answered"
 	total=$((total + answered - before))
 	before=$n
 }
 
-for mode in WAL DELETE; do
+for mode in WAL DELETE TRUNCATE; do
 	t_mount -o commit=1
 	mkdir "$D"
 	create $mode
 	n=0 before=0
-	for round in $(seq "$rounds"); do
+	for _ in $(seq "$rounds"); do
 		one_round $mode server
 		one_round $mode client
 	done
@@ -132,4 +137,4 @@ for mode in WAL DELETE; do
 	t_umount
 	t_fsck
 done
-t_ok "rounds=$((rounds * 4)) transactions=$total"
+t_ok "rounds=$((rounds * 6)) transactions=$total"

@@ -423,7 +423,7 @@ static void recover(struct run *r)
 	HOLDS(r, (uint64_t)st.st_size >= r->base && size <= r->m.max);
 	HOLDS(r, pread(r->fd, r->buf, r->m.max, at(r, 0)) == (ssize_t)size);
 	right = r->stored || r->writeback ?
-		fm_recover_mixed(&r->m, r->buf, size) :
+		fm_recover_mixed(&r->m, r->buf, size, r->writeback) :
 		fm_recover(&r->m, r->buf, size);
 	HOLDS(r, right);
 	r->stored = false;
@@ -559,9 +559,9 @@ int main(int argc, char **argv)
 	HOLDS(r, r->buf);
 	while (r->total < n)
 		run_seed(r);
-	printf("seeds=%llu operations=%llu syncs=%llu crashes=%llu remounts=%llu next_seed=%llu\n",
+	printf("seeds=%llu operations=%llu syncs=%llu crashes=%llu remounts=%llu\n",
 	       (unsigned long long)r->seeds, (unsigned long long)r->total,
 	       (unsigned long long)r->syncs, (unsigned long long)r->crashes,
-	       (unsigned long long)r->remounts, (unsigned long long)r->seed);
+	       (unsigned long long)r->remounts);
 	return 0;
 }
