@@ -7,6 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+
+#include "fuse/caller.h"
 
 #define COPY_MAX	(16ull << 20)	/* of one COPY_FILE_RANGE; the caller asks again */
 
@@ -109,13 +112,22 @@ static void mode_changed(struct server *srv, fuse_ino_t ino)
 	fuse_lowlevel_notify_inval_inode(srv->session.se, ino, -1, 0);
 }
 
+/* Where owners may be mapped, only requests that make something name a user. */
+static bool may_keep_setid(fuse_req_t req)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return !ctx->uid || (ctx->uid == (uid_t)-1 &&
+			     owfs_caller_may(ctx->uid, ctx->pid, CAP_FSETID));
+}
+
 /* For requests that bring no word of it: as the kernel would for this caller. */
 static int kill_setid(fuse_req_t req, struct owfs_inode *inode)
 {
 	static const struct owfs_attr none;
 	int ret;
 
-	if (!fuse_req_ctx(req)->uid || !has_setid(inode))
+	if (!has_setid(inode) || may_keep_setid(req))
 		return 0;
 	ret = owfs_setattr(inode, &none, OWFS_SET_KILL_SUIDGID);
 	if (!ret)

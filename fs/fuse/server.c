@@ -294,6 +294,9 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	owfs_session_conn(userdata, conn);
 	if (srv->opts->writeback)
 		conn->want |= conn->capable & FUSE_CAP_WRITEBACK_CACHE;
+	/* only root can make such a mount; requests then lack their user */
+	if (!geteuid())
+		srv->session.want |= OWFS_FUSE_ALLOW_IDMAP;
 	srv->counts_opens = !owfs_worker_on_fuseblk();
 	srv->writeback = conn->want & FUSE_CAP_WRITEBACK_CACHE;
 	owfs_worker_serving();

@@ -33,6 +33,7 @@
 #define OWFS_FUSE_PARALLEL_DIROPS	(1ull << 18)
 #define OWFS_FUSE_KILLPRIV_V2		(1ull << 28)
 #define OWFS_FUSE_NO_EXPORT		(1ull << 38)
+#define OWFS_FUSE_ALLOW_IDMAP		(1ull << 40)	/* needs default_permissions */
 
 /* The answer to INIT allows so much read-ahead; sysfs has the last word. */
 #define OWFS_SESSION_READAHEAD	(1u << 20)
