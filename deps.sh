@@ -15,7 +15,7 @@ build=(gcc libc6-dev make autoconf automake libtool pkg-config
 	libfuse3-dev liburcu-dev libxxhash-dev uuid-dev libblkid-dev)
 # losetup, mount and umount; findmnt and blkid
 run=(mount util-linux)
-test=(libcmocka-dev fuse3 mandoc attr e2fsprogs util-linux-extra)
+test=(libcmocka-dev fuse3 mandoc acl attr e2fsprogs util-linux-extra)
 programs=(acl fio git rsync sqlite3)
 long=(dbench postgresql)
 

@@ -223,7 +223,7 @@ static int make(fuse_req_t req, fuse_ino_t parent, const char *text,
 
 	pthread_mutex_lock(&f->lock);
 	if (!*slot_of(f, parent, text)) {
-		n = node_new(f, mode, ctx->uid, ctx->gid);
+		n = node_new(f, mode & ~ctx->umask, ctx->uid, ctx->gid);
 		n->parent = parent;
 		name_add(f, parent, text, n->st.st_ino);
 		*e = entry_of(n);

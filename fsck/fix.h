@@ -44,6 +44,7 @@ enum fix_attr {
 	FIX_ATTR_FLAGS,
 	FIX_ATTR_PARENT,
 	FIX_ATTR_GEN,
+	FIX_ATTR_MODE,
 };
 
 struct fix {

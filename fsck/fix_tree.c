@@ -229,6 +229,9 @@ static void set_attr(struct owfs_inode_item *d, enum fix_attr attr,
 	case FIX_ATTR_GEN:
 		d->gen = cpu_to_le64(value);
 		break;
+	case FIX_ATTR_MODE:
+		d->mode = cpu_to_le32((uint32_t)value);
+		break;
 	}
 }
 

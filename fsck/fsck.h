@@ -19,6 +19,7 @@
 #include "check.h"
 #include "fix.h"
 #include "inotab.h"
+#include "object/acl.h"
 #include "object/extent.h"
 #include "object/itable.h"
 #include "usedmap.h"
@@ -40,6 +41,14 @@ struct value_list {
 	size_t n, cap;
 };
 
+/* An access control list whose bytes are coming by. */
+struct acl_part {
+	uint64_t off;			/* of its item's key */
+	uint32_t id;			/* of its value; 0: all there */
+	bool bad;
+	struct owfs_acl acl;
+};
+
 /* The inode whose items are coming by. */
 struct object {
 	owfs_ino_t ino;			/* 0: none */
@@ -59,6 +68,8 @@ struct object {
 	uint32_t chunk_id;		/* the value whose chunks are coming by */
 	uint32_t chunk_next, chunk_bytes;
 	bool chunk_bad;			/* ... to be given up */
+	bool has_acl[2];		/* access, default: see acls, or NULL */
+	struct acl_part *acls;
 	uint64_t blocks;		/* mapped */
 	owfs_fileoff_t ext_end;		/* end of the last extent */
 	struct owfs_extent ext_last;	/* ... and that one */
@@ -142,7 +153,14 @@ int pass3_symlink(struct check *ck, const struct owfs_key *key,
 		  const void *val, size_t len);
 int pass3_xattr(struct check *ck, const struct owfs_key *key, const void *val,
 		size_t len);
-int pass3_xattr_chunk(struct check *ck, const struct owfs_key *key, size_t len);
+int pass3_xattr_chunk(struct check *ck, const struct owfs_key *key,
+		      const void *val, size_t len);
+int pass3_acl(struct check *ck, const struct owfs_key *key,
+	      const struct owfs_xattr_item *d);
+/* Note that an attribute goes, with its value. */
+void pass3_drop_attr(struct check *ck, uint64_t off, uint32_t id);
+void pass3_acl_chunk(struct check *ck, uint32_t id, const void *val, size_t len);
+void pass3_acl_end(struct check *ck);
 void pass3_xattr_end(struct check *ck);
 /* 1: a name of this hash for the first time; 0: again; -ENOMEM. */
 int pass3_name_is_new(struct object *obj, uint64_t hash, const char *name,

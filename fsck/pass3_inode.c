@@ -255,6 +255,7 @@ static void object_begin(struct object *obj, owfs_ino_t ino)
 
 	o.names.bytes = obj->names.bytes;
 	o.names.cap = obj->names.cap;
+	o.acls = obj->acls;
 	o.values.v = obj->values.v;
 	o.values.cap = obj->values.cap;
 	o.past_eof.v = obj->past_eof.v;
@@ -276,6 +277,7 @@ void pass3_free(struct check *ck)
 	struct object *obj = &ck->obj;
 
 	free(obj->names.bytes);
+	free(obj->acls);
 	free(obj->values.v);
 	free(obj->past_eof.v);
 	free(obj->intents.v);
@@ -388,7 +390,7 @@ static int inode_part(struct check *ck, const struct owfs_key *key,
 	case OWFS_ITEM_XATTR:
 		return pass3_xattr(ck, key, val, len);
 	case OWFS_ITEM_XATTR_CHUNK:
-		return pass3_xattr_chunk(ck, key, len);
+		return pass3_xattr_chunk(ck, key, val, len);
 	case OWFS_ITEM_DIRENT:
 		return pass4_entry(ck, key, val, len);
 	case OWFS_ITEM_EXTENT:

@@ -77,6 +77,9 @@ int pass3_xattr(struct check *ck, const struct owfs_key *key, const void *val,
 	if (ret == 0 && problem(ck, BAD_XATTR_TWICE, "inode", obj->ino,
 				"name=%.*s", (int)namelen, d->name))
 		fix_del(ck, FIX_ITEMS, *key);
+	ret = pass3_acl(ck, key, d);
+	if (ret)
+		return ret;
 	id = le32_to_cpu(d->valueid);
 	return id ? announce(ck, key->off, id, le32_to_cpu(d->valuelen)) : 0;
 }
@@ -104,6 +107,15 @@ static void drop_chunks(struct check *ck, uint32_t id)
 		      owfs_key(ck->obj.ino, OWFS_ITEM_XATTR_CHUNK, first),
 		      owfs_key(ck->obj.ino, OWFS_ITEM_XATTR_CHUNK,
 			       first | 0xffff));
+}
+
+void pass3_drop_attr(struct check *ck, uint64_t off, uint32_t id)
+{
+	const struct value v = { .off = off };
+
+	drop_attr(ck, &v);
+	if (id)
+		drop_chunks(ck, id);
 }
 
 /* All attributes have come by: sort, and see that no two share a value. */
@@ -154,7 +166,8 @@ static void value_end(struct check *ck)
 	obj->chunk_bad = false;
 }
 
-int pass3_xattr_chunk(struct check *ck, const struct owfs_key *key, size_t len)
+int pass3_xattr_chunk(struct check *ck, const struct owfs_key *key,
+		      const void *val, size_t len)
 {
 	struct object *obj = &ck->obj;
 	uint32_t id = (uint32_t)(key->off >> 16), chunk = key->off & 0xffff;
@@ -179,6 +192,7 @@ int pass3_xattr_chunk(struct check *ck, const struct owfs_key *key, size_t len)
 		obj->chunk_bad |= bad;
 	obj->chunk_next = chunk + 1;
 	obj->chunk_bytes += (uint32_t)len;
+	pass3_acl_chunk(ck, id, val, len);
 	return 0;
 }
 
@@ -189,6 +203,8 @@ void pass3_xattr_end(struct check *ck)
 
 	sort_values(ck);
 	value_end(ck);
+	if (ck->obj.attr.nlink)
+		pass3_acl_end(ck);
 	for (i = 0; i < vl->n && ck->obj.attr.nlink; i++)
 		if (!vl->v[i].found &&
 		    problem(ck, BAD_XATTR_VALUE, "inode", ck->obj.ino,

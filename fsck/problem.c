@@ -140,6 +140,12 @@ static const struct owfs_problem_info table[OWFS_PROBLEM_KINDS] = {
 [BAD_ORPHAN_ITEM] = { 329, "orphan-item", LOSS, SAFE,
 	"orphan entry is malformed",
 	"remove the entry" },
+[BAD_ACL_VALUE] = { 330, "acl-value", LOSS, NO,
+	"access control list is malformed, or has no place there",
+	"remove the list" },
+[BAD_ACL_MODE] = { 331, "acl-mode", COUNT, YES,
+	"mode is not what the access control list says",
+	"set the mode" },
 
 [BAD_ROOT_DIR] = { 401, "root-dir", LOSS, YES,
 	"root directory is missing or none",

@@ -51,6 +51,8 @@ enum owfs_problem {
 	BAD_INTENT_ITEM,
 	BAD_INTENT_OVERLAP,
 	BAD_ORPHAN_ITEM,
+	BAD_ACL_VALUE,
+	BAD_ACL_MODE,
 	/* pass 4: names */
 	BAD_ROOT_DIR,
 	BAD_DIRENT_TARGET,

@@ -265,6 +265,35 @@ struct owfs_xattr_item {
 };
 static_assert(sizeof(struct owfs_xattr_item) == 16, "format");
 
+/*
+ * An access control list: the value of an attribute, in the form in which the
+ * kernel hands it around.  The owner, named users, the group, named groups, a
+ * mask, the others, in this order; a mask must be there if there are names.
+ */
+struct owfs_acl_entry {
+/*00*/	le16_t	tag;		/* OWFS_ACL_ */
+/*02*/	le16_t	perm;		/* 0 .. 7 */
+/*04*/	le32_t	id;		/* of a name; else all ones */
+};
+static_assert(sizeof(struct owfs_acl_entry) == 8, "format");
+
+struct owfs_acl_value {
+/*00*/	le32_t	version;	/* OWFS_ACL_VERSION */
+/*04*/	struct owfs_acl_entry entry[];
+};
+static_assert(sizeof(struct owfs_acl_value) == 4, "format");
+
+#define OWFS_ACL_ACCESS		"system.posix_acl_access"
+#define OWFS_ACL_DEFAULT	"system.posix_acl_default"	/* directories */
+#define OWFS_ACL_VERSION	2u
+#define OWFS_ACL_USER_OBJ	0x01u
+#define OWFS_ACL_USER		0x02u
+#define OWFS_ACL_GROUP_OBJ	0x04u
+#define OWFS_ACL_GROUP		0x08u
+#define OWFS_ACL_MASK		0x10u
+#define OWFS_ACL_OTHER		0x20u
+#define OWFS_ACL_SIZE_MAX	4096	/* a kernel with 4 KiB pages takes no more */
+
 /* One run of file blocks mapped to one run of disk blocks. */
 struct owfs_extent_item {
 /*00*/	le64_t	fsblock;	/* first disk block */

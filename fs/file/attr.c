@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Attributes: what stat(2) shows and setattr changes. */
+#include <string.h>
 #include <sys/sysmacros.h>
 
 #include "base/err.h"
+#include "base/util.h"
+#include "file/access.h"
 #include "file/attr.h"
 #include "file/file.h"
 #include "file/flags.h"
+#include "file/names.h"
 #include "object/xattr.h"
 
 void owfs_getattr(struct owfs_inode *inode, struct stat *st,
@@ -36,7 +40,19 @@ void owfs_getattr(struct owfs_inode *inode, struct stat *st,
 
 /* ---------------------------------------------------------------- setattr */
 
-#define SET_ALL		0x3ffu
+#define SET_ALL		0xfffu
+
+uint32_t owfs_attr_kill(uint32_t mode, unsigned int mask)
+{
+	if (S_ISDIR(mode))
+		return mode;
+	if (mask & OWFS_SET_KILL_SUIDGID)
+		mode &= ~(uint32_t)S_ISUID;
+	if ((mask & OWFS_SET_KILL_SGID) ||
+	    ((mask & OWFS_SET_KILL_SUIDGID) && (mode & S_IXGRP)))
+		mode &= ~(uint32_t)S_ISGID;
+	return mode;
+}
 
 static void apply_owner(struct owfs_attr *attr, const struct owfs_attr *set,
 			unsigned int mask)
@@ -47,12 +63,7 @@ static void apply_owner(struct owfs_attr *attr, const struct owfs_attr *set,
 		attr->uid = set->uid;
 	if (mask & OWFS_SET_GID)
 		attr->gid = set->gid;
-	if (!(mask & OWFS_SET_KILL_SUIDGID) || S_ISDIR(attr->mode))
-		return;
-	attr->mode &= ~(uint32_t)S_ISUID;
-	/* without group execution it once meant mandatory locking: stays */
-	if (attr->mode & S_IXGRP)
-		attr->mode &= ~(uint32_t)S_ISGID;
+	attr->mode = owfs_attr_kill(attr->mode, mask);
 }
 
 void owfs_attr_apply(struct owfs_attr *attr, const struct owfs_attr *set,
@@ -88,34 +99,45 @@ static int check_set(const struct owfs_attr *set, unsigned int mask)
 
 /* Caller holds i_lock for writing. */
 static int setattr_locked(struct owfs_inode *inode, const struct owfs_attr *set,
-			  unsigned int mask)
+			  unsigned int mask, struct owfs_access *a)
 {
-	struct owfs_key key = owfs_key(inode->i_ino, OWFS_ITEM_INODE, 0);
 	struct owfs_fs *fs = inode->i_fs;
+	const uint32_t mode = inode->i_attr.mode;
 	struct owfs_trans tr;
 	struct timespec now;
 	int ret = owfs_flags_may_setattr(inode, mask);
 
 	if (!ret)
-		ret = owfs_btree_prefetch(fs->fs_bt, &key);
+		ret = owfs_access_plan_attr(a, inode, set, mask);
+
+	if (!ret && !(mask & ~OWFS_SET_KILL) && a->n == 0 &&
+	    owfs_attr_kill(mode, mask) == mode)
+		return 0;
 	if (!ret)
-		ret = owfs_trans_begin(fs, &tr, 1, 1, OWFS_RESV_REPLACING);
+		ret = owfs_names_prefetch(inode);
+	if (!ret)
+		ret = owfs_access_begin(a, fs, &tr, 1, 1, OWFS_RESV_REPLACING);
 	if (ret)
 		return ret;
-	owfs_fs_now(fs, &now);
-	owfs_attr_apply(&inode->i_attr, set, mask, &now);
-	owfs_inode_store(&tr, inode, false);
+	if (!owfs_access_apply(a, &tr)) {
+		owfs_fs_now(fs, &now);
+		owfs_attr_apply(&inode->i_attr, set, mask, &now);
+		owfs_inode_store(&tr, inode, false);
+	}
 	return owfs_trans_end(&tr);
 }
 
 static int setattr_once(struct owfs_inode *inode, const struct owfs_attr *set,
 			unsigned int mask)
 {
+	struct owfs_access a;
 	int ret;
 
+	owfs_access_init(&a);
 	pthread_rwlock_wrlock(&inode->i_lock);
-	ret = setattr_locked(inode, set, mask);
+	ret = setattr_locked(inode, set, mask, &a);
 	pthread_rwlock_unlock(&inode->i_lock);
+	owfs_access_done(&a);
 	return ret;
 }
 
@@ -146,34 +168,92 @@ int owfs_setattr(struct owfs_inode *inode, const struct owfs_attr *attr,
 
 /* ---------------------------------------------------- extended attributes */
 
+static bool is_name(const char *name, size_t len, const char *is)
+{
+	return len == strlen(is) && !memcmp(name, is, len);
+}
+
+/* The list that @name is, or NULL. */
+static const char *list_of(const char *name, size_t len)
+{
+	if (is_name(name, len, OWFS_ACL_ACCESS))
+		return OWFS_ACL_ACCESS;
+	return is_name(name, len, OWFS_ACL_DEFAULT) ? OWFS_ACL_DEFAULT : NULL;
+}
+
+static int check_prefix(const char *name, size_t len)
+{
+	static const char *const known[] = { "user.", "trusted.", "security." };
+	size_t i, n;
+
+	for (i = 0; i < ARRAY_SIZE(known); i++) {
+		n = strlen(known[i]);
+		if (len >= n && !memcmp(name, known[i], n))
+			return len > n ? 0 : -EINVAL;
+	}
+	return list_of(name, len) ? 0 : -EOPNOTSUPP;
+}
+
 ssize_t owfs_getxattr(struct owfs_inode *inode, const char *name, size_t len,
 		      void *value, size_t size)
 {
-	return owfs_xattr_get(inode, name, len, value, size);
+	int ret = check_prefix(name, len);
+
+	return ret ? ret : owfs_xattr_get(inode, name, len, value, size);
 }
 
-ssize_t owfs_listxattr(struct owfs_inode *inode, char *list, size_t size)
+/* What cannot be read is not listed.  @ctx: see owfs_listxattr(). */
+static bool is_shown(void *ctx, const char *name, size_t len)
 {
-	return owfs_xattr_list(inode, list, size);
+	bool *hidden = ctx;
+
+	if (check_prefix(name, len))
+		return false;
+	if (!hidden || len < 8 || memcmp(name, "trusted.", 8) != 0)
+		return true;
+	*hidden = true;
+	return false;
+}
+
+ssize_t owfs_listxattr(struct owfs_inode *inode, char *list, size_t size,
+		       bool *hidden)
+{
+	if (hidden)
+		*hidden = false;
+	return owfs_xattr_list(inode, list, size, is_shown, hidden);
 }
 
 int owfs_setxattr(struct owfs_inode *inode, const char *name, size_t len,
 		  const void *value, size_t size, int flags)
 {
-	int ret = owfs_flags_may_setxattr(inode);
+	const char *list = list_of(name, len);
+	int ret = check_prefix(name, len);
 
 	if (!ret)
+		ret = owfs_flags_may_setxattr(inode);
+	if (!value) {
+		value = "";
+		size = 0;
+	}
+	if (!ret && list)
+		ret = owfs_access_set_acl(inode, list, value, size,
+					  flags & OWFS_XATTR_KILL_SGID);
+	else if (!ret)
 		OWFS_RETRY(inode->i_fs, ret,
-			   owfs_xattr_set(inode, name, len, value ? value : "",
-					  value ? size : 0, flags));
+			   owfs_xattr_set(inode, name, len, value, size, flags));
 	return owfs_flags_settle(inode, OWFS_FLAGS_SYNC, ret);
 }
 
 int owfs_removexattr(struct owfs_inode *inode, const char *name, size_t len)
 {
-	int ret = owfs_flags_may_setxattr(inode);
+	const char *list = list_of(name, len);
+	int ret = check_prefix(name, len);
 
 	if (!ret)
+		ret = owfs_flags_may_setxattr(inode);
+	if (!ret && list)
+		ret = owfs_access_set_acl(inode, list, NULL, 0, false);
+	else if (!ret)
 		OWFS_RETRY(inode->i_fs, ret,
 			   owfs_xattr_set(inode, name, len, NULL, 0, 0));
 	return owfs_flags_settle(inode, OWFS_FLAGS_SYNC, ret);

@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/util.h"
+#include "file/access.h"
 #include "file/attr.h"
 #include "file/cut.h"
 #include "file/file.h"
@@ -42,6 +43,7 @@ struct cut {
 	enum owfs_resv_class class;
 	const struct owfs_attr *set;	/* with the size, in one transaction */
 	unsigned int mask;		/* OWFS_SET_ of them */
+	struct owfs_access access;
 };
 
 /* ------------------------------------------------------------------ edges */
@@ -155,6 +157,8 @@ static int cut_apply(struct cut *c, struct owfs_extent_edit *ed, bool doom,
 	struct owfs_attr *attr = &c->inode->i_attr;
 	int ret = owfs_extent_edit_apply(ed, tr);
 
+	if (!ret)
+		ret = owfs_access_apply(&c->access, tr);
 	if (!ret && doom)
 		ret = owfs_intent_add(tr, c->inode, c->first, c->end);
 	if (ret)
@@ -172,6 +176,24 @@ static int cut_apply(struct cut *c, struct owfs_extent_edit *ed, bool doom,
 	return owfs_inode_store(tr, c->inode, false);
 }
 
+static int cut_begin(struct cut *c, struct owfs_extent_edit *ed,
+		     unsigned int intents, struct owfs_trans *tr)
+{
+	struct owfs_fs *fs = c->inode->i_fs;
+	struct owfs_resv resv;
+	int ret = owfs_access_plan_attr(&c->access, c->inode, c->set,
+					c->mask | OWFS_SET_SIZE);
+
+	if (!ret)
+		ret = owfs_extent_reserve(fs, &resv, owfs_extent_edit_cost(ed),
+					  intents, c->class);
+	if (!ret)
+		ret = owfs_access_reserve(&c->access, &resv, c->class);
+	if (!ret)
+		owfs_trans_join(fs, tr, &resv);
+	return ret;
+}
+
 /* Caller holds i_lock.  1: the range is doomed, reclaim has work. */
 static int cut_trans(struct cut *c, struct owfs_extent_edit *ed)
 {
@@ -187,8 +209,7 @@ static int cut_trans(struct cut *c, struct owfs_extent_edit *ed)
 		if (ret)
 			return ret;
 	}
-	ret = owfs_extent_begin(c->inode->i_fs, &tr, owfs_extent_edit_cost(ed),
-				intents, c->class);
+	ret = cut_begin(c, ed, intents, &tr);
 	if (ret)
 		return ret;
 	ret = cut_apply(c, ed, doom, &tr);
@@ -207,9 +228,11 @@ static int cut_commit(struct cut *c)
 	int ret;
 
 	owfs_extent_edit_init(&ed, inode);
+	owfs_access_init(&c->access);
 	pthread_rwlock_wrlock(&inode->i_lock);
 	ret = cut_trans(c, &ed);
 	pthread_rwlock_unlock(&inode->i_lock);
+	owfs_access_done(&c->access);
 	owfs_extent_edit_done(&ed);
 	if (ret < 0)
 		return ret;

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/util.h"
+#include "file/attr.h"
 #include "file/cut.h"
 #include "file/file.h"
 #include "file/flags.h"
@@ -312,7 +313,7 @@ static int write_through(struct write *w)
 {
 	struct owfs_ioend io = {
 		.pos = w->pos, .written = w->len, .stamp = !(w->how & OWFS_WRITE_TIMED),
-		.kill_priv = w->how & OWFS_WRITE_KILL_PRIV,
+		.kill = w->how & OWFS_SET_KILL,
 	};
 	int ret = check_allowed(w), err;
 
@@ -457,19 +458,18 @@ ssize_t owfs_file_write_as(struct owfs_inode *inode, const void *buf,
 }
 
 ssize_t owfs_file_write(struct owfs_inode *inode, const void *buf, size_t len,
-			loff_t pos, bool append, bool kill_priv)
+			loff_t pos, bool append, unsigned int kill)
 {
 	return owfs_file_write_as(inode, buf, len, pos,
 				  (append ? OWFS_WRITE_APPEND : 0) |
-				  (kill_priv ? OWFS_WRITE_KILL_PRIV : 0));
+				  (kill & OWFS_SET_KILL) | OWFS_SET_KILL_CAP);
 }
 
 ssize_t owfs_file_writeback(struct owfs_inode *inode, const void *buf,
-			    size_t len, loff_t pos, bool kill_priv)
+			    size_t len, loff_t pos, unsigned int kill)
 {
 	return owfs_file_write_as(inode, buf, len, pos, OWFS_WRITE_CACHED |
-				  OWFS_WRITE_SOME |
-				  (kill_priv ? OWFS_WRITE_KILL_PRIV : 0));
+				  OWFS_WRITE_SOME | (kill & OWFS_SET_KILL));
 }
 
 /* ----------------------------------------------------------------- the rest */

@@ -15,34 +15,34 @@ ssize_t owfs_file_read(struct owfs_inode *inode, void *buf, size_t len,
  * Bytes written: all of them or an error, as one remap (P8), up to
  * OWFS_WRITE_MAX bytes; more is cut into such pieces, and an error after the
  * first of them makes a short count.  @pos < 0 is never passed; @append: at the
- * end of file, whatever that is now.  mtime and ctime follow; @kill_priv clears
- * set-id bits.
+ * end of file, whatever that is now.  mtime and ctime follow; security.capability
+ * goes, and what @kill names (OWFS_SET_KILL_ of attr.h).
  *
  * Written blocks are padded with zeroes past the end of file: rule (E) of
  * iomap.h, on which truncate relies.
  */
 #define OWFS_WRITE_MAX	(1u << 20)
 ssize_t owfs_file_write(struct owfs_inode *inode, const void *buf, size_t len,
-			loff_t pos, bool append, bool kill_priv);
+			loff_t pos, bool append, unsigned int kill);
 /*
  * The same for pages of a cache, which were changed some time ago and come as
  * a whole: in an append-only file they may contain what is there already, but
- * not change it.
+ * not change it.  Of @kill nothing but what it names.
  */
 ssize_t owfs_file_writeback(struct owfs_inode *inode, const void *buf,
-			    size_t len, loff_t pos, bool kill_priv);
+			    size_t len, loff_t pos, unsigned int kill);
 /*
- * What the two are made of.  TIMED: whoever wrote sets the times by
- * owfs_setattr(), as of when that was; they stay.  SOME: where there is no room
- * for all of it, as much as there is room for, as write(2) has it; -ENOSPC only
- * if that is nothing.  CACHED: what is not written is lost, which fsync tells
- * from then on, and the answer is an error and not a short count.
+ * What the two are made of; @how: these and those of OWFS_SET_KILL.  TIMED:
+ * whoever wrote sets the times by owfs_setattr(), as of when that was; they
+ * stay.  SOME: where there is no room for all of it, as much as there is room
+ * for, as write(2) has it; -ENOSPC only if that is nothing.  CACHED: what is not
+ * written is lost, which fsync tells from then on, and the answer is an error
+ * and not a short count.
  */
 #define OWFS_WRITE_APPEND	0x1u
-#define OWFS_WRITE_KILL_PRIV	0x2u
-#define OWFS_WRITE_CACHED	0x4u
-#define OWFS_WRITE_TIMED	0x8u
-#define OWFS_WRITE_SOME		0x10u
+#define OWFS_WRITE_CACHED	0x2u
+#define OWFS_WRITE_TIMED	0x4u
+#define OWFS_WRITE_SOME		0x8u
 ssize_t owfs_file_write_as(struct owfs_inode *inode, const void *buf,
 			   size_t len, loff_t pos, unsigned int how);
 /* Waits until everything done to the inode so far is durable; reports lost data. */

@@ -9,6 +9,8 @@
  */
 #include "base/err.h"
 #include "base/util.h"
+#include "file/access.h"
+#include "file/attr.h"
 #include "file/iomap.h"
 #include "file/staging.h"
 #include "object/extent.h"
@@ -255,6 +257,7 @@ struct remap {
 	struct owfs_extent_edit ed;
 	struct owfs_resv resv;
 	struct owfs_staged *list;	/* settled, to be mapped */
+	struct owfs_access access;
 };
 
 /*
@@ -284,6 +287,12 @@ static int remap_prepare(struct remap *rm)
 					  &intents);
 	if (!ret && have.nodes < owfs_extent_nodes(fs, cost, intents))
 		ret = owfs_extent_reserve(fs, &rm->resv, cost, intents,
+					  OWFS_RESV_FREEING);
+	if (!ret)
+		ret = owfs_access_plan_attr(&rm->access, inode, NULL,
+					    rm->io->kill);
+	if (!ret)
+		ret = owfs_access_reserve(&rm->access, &rm->resv,
 					  OWFS_RESV_FREEING);
 	return ret ? ret : 1;
 }
@@ -323,14 +332,6 @@ static int remap_plan(struct remap *rm)
 	return ret ? ret : owfs_extent_edit_prepare(&rm->ed);
 }
 
-/* As the kernel does it: set-gid without group execution means locking. */
-static void attr_kill_priv(struct owfs_attr *attr)
-{
-	attr->mode &= ~(uint32_t)S_ISUID;
-	if (attr->mode & S_IXGRP)
-		attr->mode &= ~(uint32_t)S_ISGID;
-}
-
 static void remap_attr(struct remap *rm)
 {
 	struct owfs_attr *attr = &rm->inode->i_attr;
@@ -342,8 +343,7 @@ static void remap_attr(struct remap *rm)
 		owfs_fs_now(rm->inode->i_fs, &attr->mtime);
 		attr->ctime = attr->mtime;
 	}
-	if (rm->io->kill_priv)
-		attr_kill_priv(attr);
+	attr->mode = owfs_attr_kill(attr->mode, rm->io->kill);
 }
 
 static int remap_apply(struct remap *rm, struct owfs_trans *tr)
@@ -352,6 +352,8 @@ static int remap_apply(struct remap *rm, struct owfs_trans *tr)
 	struct owfs_staged *st;
 	int ret = owfs_extent_edit_apply(&rm->ed, tr);
 
+	if (!ret)
+		ret = owfs_access_apply(&rm->access, tr);
 	for (st = rm->list; st && !ret; st = st->next)
 		if (owfs_inode_has_intents(inode))
 			ret = owfs_intent_cut(tr, inode, st->off,
@@ -426,11 +428,13 @@ static int remap_range(struct owfs_inode *inode, struct owfs_ioend *io,
 	int ret;
 
 	owfs_extent_edit_init(&rm.ed, inode);
+	owfs_access_init(&rm.access);
 	pthread_rwlock_wrlock(&inode->i_lock);
 	ret = io->error ? remap_fail(&rm, io->error) : remap_locked(&rm);
 	io->newsize = inode->i_attr.size;
 	pthread_rwlock_unlock(&inode->i_lock);
 	owfs_resv_give(inode->i_fs, &rm.resv);
+	owfs_access_done(&rm.access);
 	owfs_extent_edit_done(&rm.ed);
 	return ret;
 }

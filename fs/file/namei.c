@@ -273,20 +273,27 @@ static int check_unused(struct owfs_fs *fs, owfs_ino_t ino)
 }
 
 int owfs_names_new_inode(struct owfs_inode *dir, const struct owfs_newnode *nn,
-			 struct owfs_inode **ip)
+			 struct owfs_access *a, struct owfs_inode **ip)
 {
 	struct owfs_fs *fs = dir->i_fs;
 	struct owfs_attr attr;
 	owfs_ino_t ino;
 	int ret = owfs_trans_new_ino(fs, &ino);
 
-	if (ret)
-		return ret;
-	ret = check_unused(fs, ino);
+	if (!ret)
+		ret = check_unused(fs, ino);
 	if (ret)
 		return ret;
 	newnode_attr(&attr, dir, nn);
-	return owfs_inode_new(fs, ino, &attr, ip);
+	ret = owfs_access_inherit(a, dir, nn->umask, &attr.mode);
+	if (!ret)
+		ret = owfs_inode_new(fs, ino, &attr, ip);
+	if (ret)
+		return ret;
+	ret = owfs_access_plan_new(a, *ip);
+	if (ret)
+		owfs_inode_discard(*ip);
+	return ret;
 }
 
 /* Where @dir takes another entry, and subdirectory.  Decides the errors. */
@@ -311,15 +318,24 @@ static int find_free(struct owfs_inode *dir, const char *name, size_t len,
 	return ret ? ret : owfs_names_prefetch(dir);
 }
 
+/* Everything that is the new inode's own. */
+static int new_apply(struct owfs_trans *tr, struct owfs_access *a,
+		     struct owfs_inode *inode)
+{
+	int ret = owfs_access_apply(a, tr);
+
+	inode->i_attr.gen = tr->gen;
+	return ret ? ret : owfs_inode_store(tr, inode, true);
+}
+
 static int create_apply(struct owfs_trans *tr, struct owfs_inode *dir,
 			const char *name, size_t len,
 			const struct owfs_dirslot *slot,
-			const struct owfs_newnode *nn, struct owfs_inode *inode)
+			const struct owfs_newnode *nn, struct owfs_access *a,
+			struct owfs_inode *inode)
 {
-	int ret;
+	int ret = new_apply(tr, a, inode);
 
-	inode->i_attr.gen = tr->gen;
-	ret = owfs_inode_store(tr, inode, true);
 	if (!ret && inode->i_type == S_IFLNK)
 		ret = target_write(tr, inode, nn->target);
 	if (!ret)
@@ -334,7 +350,8 @@ static int create_apply(struct owfs_trans *tr, struct owfs_inode *dir,
 }
 
 static int create_locked(struct owfs_inode *dir, const char *name, size_t len,
-			 const struct owfs_newnode *nn, struct owfs_inode **ip)
+			 const struct owfs_newnode *nn, struct owfs_access *a,
+			 struct owfs_inode **ip)
 {
 	struct owfs_dirslot slot;
 	struct owfs_inode *inode;
@@ -343,18 +360,18 @@ static int create_locked(struct owfs_inode *dir, const char *name, size_t len,
 
 	ret = find_free(dir, name, len, S_ISDIR(nn->mode), &slot);
 	if (!ret)
-		ret = owfs_names_new_inode(dir, nn, &inode);
+		ret = owfs_names_new_inode(dir, nn, a, &inode);
 	if (ret)
 		return ret;
 	/* entry, directory, inode with its target */
-	ret = owfs_trans_begin(dir->i_fs, &tr, 3,
-			       1 + target_chunks(inode->i_attr.size),
-			       OWFS_RESV_NORMAL);
+	ret = owfs_access_begin(a, dir->i_fs, &tr, 3,
+				1 + target_chunks(inode->i_attr.size),
+				OWFS_RESV_NORMAL);
 	if (ret) {
 		owfs_inode_discard(inode);
 		return ret;
 	}
-	create_apply(&tr, dir, name, len, &slot, nn, inode);
+	create_apply(&tr, dir, name, len, &slot, nn, a, inode);
 	ret = owfs_trans_end(&tr);
 	pthread_rwlock_unlock(&inode->i_lock);
 	if (ret)
@@ -367,11 +384,14 @@ static int create_locked(struct owfs_inode *dir, const char *name, size_t len,
 static int create_once(struct owfs_inode *dir, const char *name, size_t len,
 		       const struct owfs_newnode *nn, struct owfs_inode **ip)
 {
+	struct owfs_access a;
 	int ret;
 
+	owfs_access_init(&a);
 	pthread_rwlock_wrlock(&dir->i_lock);
-	ret = create_locked(dir, name, len, nn, ip);
+	ret = create_locked(dir, name, len, nn, &a, ip);
 	pthread_rwlock_unlock(&dir->i_lock);
+	owfs_access_done(&a);
 	return ret;
 }
 
@@ -392,9 +412,9 @@ int owfs_create(struct owfs_inode *dir, const char *name, size_t len,
 	return ret;
 }
 
-/* Caller holds @dir's i_lock for reading: only its attributes are looked at. */
+/* Caller holds @dir's i_lock for reading: nothing of it changes. */
 static int tmpfile_locked(struct owfs_inode *dir, const struct owfs_newnode *nn,
-			  struct owfs_inode **ip)
+			  struct owfs_access *a, struct owfs_inode **ip)
 {
 	struct owfs_inode *inode;
 	struct owfs_trans tr;
@@ -405,20 +425,20 @@ static int tmpfile_locked(struct owfs_inode *dir, const struct owfs_newnode *nn,
 		return -ENOENT;
 	ret = owfs_flags_may_add(dir);
 	if (!ret)
-		ret = owfs_names_new_inode(dir, nn, &inode);
+		ret = owfs_names_new_inode(dir, nn, a, &inode);
 	if (ret)
 		return ret;
 	inode->i_attr.nlink = 0;
 	key = owfs_orphan_key(inode->i_ino);
 	ret = owfs_btree_prefetch(dir->i_fs->fs_bt, &key);
 	if (!ret)
-		ret = owfs_trans_begin(dir->i_fs, &tr, 2, 1, OWFS_RESV_NORMAL);
+		ret = owfs_access_begin(a, dir->i_fs, &tr, 2, 1,
+					OWFS_RESV_NORMAL);
 	if (ret) {
 		owfs_inode_discard(inode);
 		return ret;
 	}
-	inode->i_attr.gen = tr.gen;
-	if (!owfs_inode_store(&tr, inode, true))
+	if (!new_apply(&tr, a, inode))
 		owfs_orphan_follow(&tr, inode, 0);
 	ret = owfs_trans_end(&tr);
 	pthread_rwlock_unlock(&inode->i_lock);
@@ -432,11 +452,14 @@ static int tmpfile_locked(struct owfs_inode *dir, const struct owfs_newnode *nn,
 static int tmpfile_once(struct owfs_inode *dir, const struct owfs_newnode *nn,
 			struct owfs_inode **ip)
 {
+	struct owfs_access a;
 	int ret;
 
+	owfs_access_init(&a);
 	pthread_rwlock_rdlock(&dir->i_lock);
-	ret = tmpfile_locked(dir, nn, ip);
+	ret = tmpfile_locked(dir, nn, &a, ip);
 	pthread_rwlock_unlock(&dir->i_lock);
+	owfs_access_done(&a);
 	return ret;
 }
 

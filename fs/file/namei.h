@@ -18,7 +18,8 @@ int owfs_lookup(struct owfs_inode *dir, const char *name, size_t len,
 int owfs_lookup_parent(struct owfs_inode *dir, struct owfs_inode **ip);
 
 struct owfs_newnode {
-	uint32_t mode;		/* type and permissions, umask applied */
+	uint32_t mode;		/* type and permissions */
+	uint32_t umask;		/* not for links, nor where a default list is inherited */
 	uint32_t uid, gid;	/* a setgid directory overrides gid, and gives its bit to directories */
 	uint64_t rdev;
 	const char *target;	/* S_IFLNK: NUL terminated, 1 .. OWFS_SYMLINK_MAX bytes */
@@ -33,10 +34,13 @@ int owfs_link(struct owfs_inode *inode, struct owfs_inode *dir,
 	      const char *name, size_t len);
 int owfs_unlink(struct owfs_inode *dir, const char *name, size_t len);
 int owfs_rmdir(struct owfs_inode *dir, const char *name, size_t len);
-/* @flags: RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT or 0. */
+/*
+ * @flags: RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT or 0.  @white: who
+ * owns what the last of them leaves behind; NULL: root.
+ */
 int owfs_rename(struct owfs_inode *odir, const char *oname, size_t olen,
 		struct owfs_inode *ndir, const char *nname, size_t nlen,
-		unsigned int flags);
+		unsigned int flags, const struct owfs_newnode *white);
 /* Copies the target, not NUL terminated; its length, or -ERANGE. */
 int owfs_readlink(struct owfs_inode *inode, char *buf, size_t size);
 

@@ -3,6 +3,7 @@
 #ifndef OWFS_FILE_NAMES_H
 #define OWFS_FILE_NAMES_H
 
+#include "file/access.h"
 #include "file/namei.h"
 #include "object/dir.h"
 
@@ -33,9 +34,10 @@ void owfs_names_stamp(struct owfs_inode *dir, const struct timespec *now);
 
 /*
  * A new inode by the wish of @nn in directory @dir, not stored yet: locked,
- * referenced.  Its place in the tree is in memory.
+ * referenced.  Its place in the tree is in memory.  What it inherits is planned
+ * in *a, to be applied before it is stored.  Caller holds @dir's i_lock.
  */
 int owfs_names_new_inode(struct owfs_inode *dir, const struct owfs_newnode *nn,
-			 struct owfs_inode **ip);
+			 struct owfs_access *a, struct owfs_inode **ip);
 
 #endif

@@ -28,7 +28,9 @@ struct rename {
 	struct owfs_dirslot oslot, nslot;
 	struct owfs_inode *old;
 	struct owfs_inode *new;		/* replaced or exchanged; NULL: none */
+	struct owfs_newnode whiteout;
 	struct owfs_inode *white;	/* takes the old place; NULL: nothing */
+	struct owfs_access access;	/* of @white */
 };
 
 static bool is_dir(const struct owfs_inode *inode)
@@ -285,7 +287,9 @@ static int apply_old_place(struct rename *r, struct owfs_trans *tr)
 	if (!r->white)
 		return owfs_dir_remove(tr, &r->oslot);
 	r->white->i_attr.gen = tr->gen;
-	ret = owfs_inode_store(tr, r->white, true);
+	ret = owfs_access_apply(&r->access, tr);
+	if (!ret)
+		ret = owfs_inode_store(tr, r->white, true);
 	if (ret)
 		return ret;
 	return owfs_dir_replace(tr, &r->oslot, r->oname, r->olen,
@@ -360,7 +364,6 @@ static int apply(struct rename *r, struct owfs_trans *tr)
 /* Caller holds all inodes. */
 static int rename_commit(struct rename *r)
 {
-	static const struct owfs_newnode whiteout = { .mode = S_IFCHR };
 	struct owfs_trans tr;
 	int ret = check_flags_of(r);
 
@@ -371,12 +374,14 @@ static int rename_commit(struct rename *r)
 	if (!ret)
 		ret = prefetch_all(r);
 	if (!ret && (r->flags & RENAME_WHITEOUT))
-		ret = owfs_names_new_inode(r->odir, &whiteout, &r->white);
+		ret = owfs_names_new_inode(r->odir, &r->whiteout, &r->access,
+					   &r->white);
 	if (ret)
 		return ret;
 	/* entries, directories, inode; replaced inode, orphan; whiteout */
-	ret = owfs_trans_begin(r->fs, &tr, 4 + r->cross + (r->new ? 2 : 0) +
-			       (r->white ? 1 : 0), 1, OWFS_RESV_REPLACING);
+	ret = owfs_access_begin(&r->access, r->fs, &tr,
+				4 + r->cross + (r->new ? 2 : 0) +
+				(r->white ? 1 : 0), 1, OWFS_RESV_REPLACING);
 	if (ret) {
 		if (r->white)
 			owfs_inode_discard(r->white);
@@ -421,6 +426,7 @@ static int rename_once(struct rename *r)
 	r->old = NULL;
 	r->new = NULL;
 	r->white = NULL;
+	owfs_access_init(&r->access);
 	if (r->cross)
 		pthread_mutex_lock(&it->it_rename);
 	ret = lock_dirs(r);
@@ -434,6 +440,7 @@ static int rename_once(struct rename *r)
 		owfs_iput(r->old);
 	if (r->new)
 		owfs_iput(r->new);
+	owfs_access_done(&r->access);
 	return ret;
 }
 
@@ -449,7 +456,7 @@ static int check_flags(unsigned int flags)
 
 int owfs_rename(struct owfs_inode *odir, const char *oname, size_t olen,
 		struct owfs_inode *ndir, const char *nname, size_t nlen,
-		unsigned int flags)
+		unsigned int flags, const struct owfs_newnode *white)
 {
 	struct rename r = {
 		.fs = odir->i_fs, .odir = odir, .ndir = ndir,
@@ -458,6 +465,9 @@ int owfs_rename(struct owfs_inode *odir, const char *oname, size_t olen,
 	};
 	int ret = check_flags(flags);
 
+	if (white)
+		r.whiteout = *white;
+	r.whiteout.mode = S_IFCHR;
 	if (!ret)
 		ret = owfs_names_may_change(odir, oname, olen);
 	if (!ret)

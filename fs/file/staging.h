@@ -99,7 +99,7 @@ struct owfs_ioend {
 	uint64_t written;
 	int error;
 	bool stamp;		/* mtime and ctime become now */
-	bool kill_priv;		/* clear set-id bits */
+	unsigned int kill;	/* OWFS_SET_KILL_: what goes with the change */
 	uint64_t newsize;	/* out */
 };
 /* owfs_iomap_ioend() with everything that goes into the same transaction. */

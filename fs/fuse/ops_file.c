@@ -95,14 +95,6 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		fuse_reply_buf(req, buf, ret);
 }
 
-static bool has_setid(struct owfs_inode *inode)
-{
-	struct stat st;
-
-	owfs_getattr(inode, &st, NULL);
-	return st.st_mode & (S_ISUID | S_ISGID);
-}
-
 /*
  * A write has cleared set-id bits.  The kernel left that to us and goes on
  * with the mode it knows, for exec(2) too, unless told that it is stale.
@@ -112,25 +104,18 @@ static void mode_changed(struct server *srv, fuse_ino_t ino)
 	fuse_lowlevel_notify_inval_inode(srv->session.se, ino, -1, 0);
 }
 
-/* Where owners may be mapped, only requests that make something name a user. */
-static bool may_keep_setid(fuse_req_t req)
+/* For requests that bring no word of it: as the kernel would for this caller. */
+static int kill_privs(fuse_req_t req, struct owfs_inode *inode)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-
-	return !ctx->uid || (ctx->uid == (uid_t)-1 &&
-			     owfs_caller_may(ctx->uid, ctx->pid, CAP_FSETID));
-}
-
-/* For requests that bring no word of it: as the kernel would for this caller. */
-static int kill_setid(fuse_req_t req, struct owfs_inode *inode)
-{
 	static const struct owfs_attr none;
+	unsigned int kill = server_kill_mask_of(req, inode);
 	int ret;
 
-	if (!has_setid(inode) || may_keep_setid(req))
-		return 0;
-	ret = owfs_setattr(inode, &none, OWFS_SET_KILL_SUIDGID);
-	if (!ret)
+	if (kill && owfs_caller_has(ctx->uid, ctx->pid, CAP_FSETID))
+		kill = 0;
+	ret = owfs_setattr(inode, &none, kill | OWFS_SET_KILL_CAP);
+	if (!ret && kill)
 		mode_changed(server_of(req), inode->i_ino);
 	return ret;
 }
@@ -140,14 +125,18 @@ static int kill_setid(fuse_req_t req, struct owfs_inode *inode)
  * A kernel that keeps pages sets the times, too, and by SETATTR.
  */
 static unsigned int how_to_write(const struct server *srv,
-				 const struct fuse_file_info *fi, bool kill)
+				 const struct fuse_file_info *fi)
 {
 	bool direct = !fi->writepage && (fi->flags & O_DIRECT);
+	/*
+	 * Pages were changed some time ago: what that took away is gone, and
+	 * what was set since stays.
+	 */
+	unsigned int how = fi->writepage ? OWFS_WRITE_CACHED :
+					   OWFS_SET_KILL_CAP;
 
-	return (fi->writepage ? OWFS_WRITE_CACHED : 0) |
-	       (direct ? 0 : OWFS_WRITE_SOME) |
-	       (srv->writeback ? OWFS_WRITE_TIMED : 0) |
-	       (kill ? OWFS_WRITE_KILL_PRIV : 0);
+	return how | (direct ? 0 : OWFS_WRITE_SOME) |
+	       (srv->writeback ? OWFS_WRITE_TIMED : 0);
 }
 
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
@@ -156,13 +145,13 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
 	ssize_t ret = server_get(srv, ino, &inode);
-	bool kill;
+	unsigned int kill;
 
 	(void)buf;	/* the data is aligned where the session put it */
 	if (!ret) {
-		kill = owfs_session_kill_suidgid() && has_setid(inode);
+		kill = server_kill_mask(req, inode);
 		ret = owfs_file_write_as(inode, owfs_session_payload(), size,
-					 off, how_to_write(srv, fi, kill));
+					 off, how_to_write(srv, fi) | kill);
 		server_put(srv, inode);
 		if (kill && ret >= 0)
 			mode_changed(srv, ino);
@@ -236,7 +225,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t pos,
 	(void)fi;
 	owfs_session_will_wait(req);
 	if (!ret) {
-		ret = kill_setid(req, inode);
+		ret = kill_privs(req, inode);
 		if (!ret)
 			ret = owfs_file_fallocate(inode, mode, pos, len);
 		server_put(srv, inode);
@@ -254,7 +243,7 @@ void op_copy(fuse_req_t req, const struct fuse_copy_args *args)
 	if (!ret) {
 		ret = owfs_iget(in->i_fs, args->ino_out, &out);
 		if (!ret) {
-			ret = kill_setid(req, out);
+			ret = kill_privs(req, out);
 			if (!ret)
 				ret = owfs_file_copy(in, args->off_in, out,
 						     args->off_out,

@@ -3,8 +3,10 @@
 #include "fuse/server.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <string.h>
 
+#include "fuse/caller.h"
 #include "fuse/owner.h"
 
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -41,7 +43,32 @@ void op_statx(fuse_req_t req, fuse_ino_t ino)
 	owfs_session_reply_statx(req, &st, &btime, OWFS_LIFETIME);
 }
 
-static unsigned int mask_of(int to_set)
+/* Is there a set-gid bit that says nothing about running the file? */
+static bool has_lone_sgid(const struct stat *st)
+{
+	return (st->st_mode & (S_ISGID | S_IXGRP)) == S_ISGID;
+}
+
+unsigned int server_kill_mask_of(fuse_req_t req, struct owfs_inode *inode)
+{
+	struct stat st;
+
+	server_getattr(server_of(req), inode, &st, NULL);
+	if (S_ISDIR(st.st_mode) || !(st.st_mode & (S_ISUID | S_ISGID)))
+		return 0;
+	if (has_lone_sgid(&st) &&
+	    !owfs_caller_in_group(fuse_req_ctx(req)->pid, st.st_gid))
+		return OWFS_SET_KILL_SUIDGID | OWFS_SET_KILL_SGID;
+	return OWFS_SET_KILL_SUIDGID;
+}
+
+unsigned int server_kill_mask(fuse_req_t req, struct owfs_inode *inode)
+{
+	return owfs_session_kill_suidgid() ? server_kill_mask_of(req, inode) : 0;
+}
+
+static unsigned int mask_of(fuse_req_t req, struct owfs_inode *inode,
+			    int to_set)
 {
 	static const struct { int fuse; unsigned int owfs; } bits[] = {
 		{ FUSE_SET_ATTR_MODE, OWFS_SET_MODE },
@@ -68,7 +95,7 @@ static unsigned int mask_of(int to_set)
 	/* KILLPRIV_V2: the kernel leaves this to us, always with chown */
 	if (owfs_session_kill_suidgid() ||
 	    (mask & (OWFS_SET_UID | OWFS_SET_GID)))
-		mask |= OWFS_SET_KILL_SUIDGID;
+		mask |= server_kill_mask_of(req, inode);
 	return mask;
 }
 
@@ -87,7 +114,7 @@ static int set_nothing(fuse_req_t req, struct owfs_inode *inode)
 
 	owfs_getattr(inode, &st, NULL);
 	if (!uid || uid == st.st_uid)
-		mask |= OWFS_SET_KILL_SUIDGID;
+		mask |= server_kill_mask_of(req, inode);
 	clock_gettime(CLOCK_REALTIME, &a.ctime);
 	return owfs_setattr(inode, &a, mask);
 }
@@ -102,13 +129,14 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		.atime = attr->st_atim, .mtime = attr->st_mtim,
 		.ctime = attr->st_ctim,
 	};
-	unsigned int mask = mask_of(to_set);
+	unsigned int mask;
 	struct owfs_inode *inode;
 	struct stat st;
 	int ret = server_get(srv, ino, &inode);
 
 	(void)fi;
 	if (!ret) {
+		mask = mask_of(req, inode, to_set);
 		ret = mask ? owfs_owner_set(srv->opts, &a, &mask)
 			   : set_nothing(req, inode);
 		if (!ret && mask)
@@ -124,16 +152,6 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 }
 
 /* ------------------------------------------------------- extended attributes */
-
-/*
- * An access control list is more than a value: it sets the mode, is inherited,
- * and the kernel must check by it.  None of that is done, so lists are refused
- * and not stored: cp(1) and the like fall back to chmod(2).
- */
-static bool is_acl(const char *name)
-{
-	return !strncmp(name, "system.posix_acl_", 17);
-}
 
 /* How GETXATTR and LISTXATTR are answered: the length, or the bytes. */
 static void reply_value(fuse_req_t req, const char *buf, size_t size,
@@ -152,7 +170,7 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
 	char *buf = NULL;
-	ssize_t ret = is_acl(name) ? -EOPNOTSUPP : server_get(srv, ino, &inode);
+	ssize_t ret = server_get(srv, ino, &inode);
 
 	if (!ret) {
 		if (size)
@@ -162,6 +180,20 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		server_put(srv, inode);
 	}
 	reply_value(req, buf, size, ret);
+}
+
+/* Trusted attributes are shown to who may read them. */
+static ssize_t list_for(fuse_req_t req, struct owfs_inode *inode, char *buf,
+			size_t size)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	bool hidden;
+	ssize_t ret = owfs_listxattr(inode, buf, size, &hidden);
+
+	if ((ret >= 0 || ret == -ERANGE) && hidden &&
+	    owfs_caller_has(ctx->uid, ctx->pid, CAP_SYS_ADMIN))
+		ret = owfs_listxattr(inode, buf, size, NULL);
+	return ret;
 }
 
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
@@ -175,7 +207,7 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 		if (size)
 			buf = owfs_session_buffer(size);
 		ret = size && !buf ? -ENOMEM :
-		      owfs_listxattr(inode, buf, size);
+		      list_for(req, inode, buf, size);
 		server_put(srv, inode);
 	}
 	reply_value(req, buf, size, ret);
@@ -186,9 +218,11 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 {
 	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
-	int ret = is_acl(name) ? -EOPNOTSUPP : server_get(srv, ino, &inode);
+	int ret = server_get(srv, ino, &inode);
 
 	if (!ret) {
+		if (owfs_session_kill_sgid())
+			flags |= OWFS_XATTR_KILL_SGID;
 		ret = owfs_setxattr(inode, name, strlen(name), value, size,
 				    flags);
 		server_put(srv, inode);
@@ -200,7 +234,7 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
-	int ret = is_acl(name) ? -EOPNOTSUPP : server_get(srv, ino, &inode);
+	int ret = server_get(srv, ino, &inode);
 
 	if (!ret) {
 		ret = owfs_removexattr(inode, name, strlen(name));

@@ -85,7 +85,8 @@ static struct owfs_newnode newnode(fuse_req_t req, mode_t mode)
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 
 	return (struct owfs_newnode) {
-		.mode = mode, .uid = ctx->uid, .gid = ctx->gid,
+		.mode = mode, .umask = ctx->umask,
+		.uid = ctx->uid, .gid = ctx->gid,
 	};
 }
 
@@ -174,8 +175,8 @@ static void reply_create(fuse_req_t req, struct owfs_inode *inode,
 }
 
 /* Somebody else made the name since the kernel looked. */
-static int create_raced(struct owfs_inode *dir, const char *name,
-			const struct fuse_file_info *fi,
+static int create_raced(fuse_req_t req, struct owfs_inode *dir,
+			const char *name, const struct fuse_file_info *fi,
 			struct owfs_inode **ip)
 {
 	const struct owfs_attr empty = { .size = 0 };
@@ -183,7 +184,8 @@ static int create_raced(struct owfs_inode *dir, const char *name,
 
 	if (ret || !(fi->flags & O_TRUNC))
 		return ret;
-	ret = owfs_setattr(*ip, &empty, OWFS_SET_SIZE);
+	ret = owfs_setattr(*ip, &empty, OWFS_SET_SIZE |
+			   server_kill_mask(req, *ip));
 	if (ret)
 		owfs_iput(*ip);
 	return ret;
@@ -204,7 +206,7 @@ void op_create(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode,
 	owfs_owner_of_new(srv->opts, dir, &nn);
 	ret = owfs_create(dir, name, strlen(name), &nn, &inode);
 	if (ret == -EEXIST && !(fi->flags & O_EXCL))
-		ret = create_raced(dir, name, fi, &inode);
+		ret = create_raced(req, dir, name, fi, &inode);
 	if (ret)
 		server_reply(req, ret);
 	else
@@ -212,7 +214,7 @@ void op_create(fuse_req_t req, fuse_ino_t ino, const char *name, mode_t mode,
 	server_put(srv, dir);
 }
 
-void op_tmpfile(fuse_req_t req, fuse_ino_t ino, mode_t mode,
+void op_tmpfile(fuse_req_t req, fuse_ino_t ino, mode_t mode, mode_t umask,
 		struct fuse_file_info *fi)
 {
 	struct server *srv = server_of(req);
@@ -220,6 +222,7 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t ino, mode_t mode,
 	struct owfs_inode *dir, *inode;
 	int ret = server_get(srv, ino, &dir);
 
+	nn.umask = umask;
 	if (ret) {
 		server_reply(req, ret);
 		return;
@@ -287,6 +290,7 @@ void op_rmdir(fuse_req_t req, fuse_ino_t ino, const char *name)
 void op_rename(fuse_req_t req, fuse_ino_t from, const char *oname,
 	       fuse_ino_t to, const char *nname, unsigned int flags)
 {
+	struct owfs_newnode whiteout = newnode(req, S_IFCHR);
 	struct server *srv = server_of(req);
 	struct owfs_inode *odir, *ndir;
 	int ret = server_get(srv, from, &odir);
@@ -294,8 +298,10 @@ void op_rename(fuse_req_t req, fuse_ino_t from, const char *oname,
 	if (!ret) {
 		ret = owfs_iget(srv->fs, to, &ndir);
 		if (!ret) {
+			owfs_owner_of_new(srv->opts, odir, &whiteout);
 			ret = owfs_rename(odir, oname, strlen(oname), ndir,
-					  nname, strlen(nname), flags);
+					  nname, strlen(nname), flags,
+					  &whiteout);
 			owfs_iput(ndir);
 		}
 		server_put(srv, odir);

@@ -71,6 +71,14 @@ void server_fill_entry(const struct server *srv, struct owfs_inode *inode,
 		       struct fuse_entry_param *e);
 void server_reply_entry(fuse_req_t req, struct owfs_inode *inode);
 
+/*
+ * What a write by the caller takes from @inode's mode, if he may not keep it:
+ * OWFS_SET_KILL_ bits.
+ */
+unsigned int server_kill_mask_of(fuse_req_t req, struct owfs_inode *inode);
+/* ... and nothing, unless the request says that he may not. */
+unsigned int server_kill_mask(fuse_req_t req, struct owfs_inode *inode);
+
 static inline void server_reply(fuse_req_t req, int ret)
 {
 	fuse_reply_err(req, -ret);
@@ -93,7 +101,7 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t dir,
 void op_readlink(fuse_req_t req, fuse_ino_t ino);
 void op_create(fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode,
 	       struct fuse_file_info *fi);
-void op_tmpfile(fuse_req_t req, fuse_ino_t dir, mode_t mode,
+void op_tmpfile(fuse_req_t req, fuse_ino_t dir, mode_t mode, mode_t umask,
 		struct fuse_file_info *fi);
 void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t dir, const char *name);
 void op_unlink(fuse_req_t req, fuse_ino_t dir, const char *name);

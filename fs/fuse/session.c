@@ -26,7 +26,7 @@
  */
 enum {
 	OP_FORGET = 2, OP_SETATTR = 4, OP_WRITE = 16, OP_RELEASE = 18,
-	OP_INIT = 26, OP_RELEASEDIR = 29, OP_CREATE = 35, OP_IOCTL = 39,
+	OP_SETXATTR = 21, OP_INIT = 26, OP_RELEASEDIR = 29, OP_CREATE = 35, OP_IOCTL = 39,
 	OP_BATCH_FORGET = 42, OP_SYNCFS = 50, OP_TMPFILE = 51, OP_STATX = 52,
 	OP_COPY_FILE_RANGE_64 = 53,
 };
@@ -73,6 +73,12 @@ struct create_in {
 	uint32_t flags, mode, umask, open_flags;
 };
 
+/* The library knows the first two. */
+struct setxattr_in {
+	uint32_t size, flags, ext_flags, padding;
+};
+#define SETXATTR_EXTRA	8
+
 struct copy_in {
 	uint64_t fh_in, off_in, nodeid_out, fh_out, off_out, len, flags;
 };
@@ -107,6 +113,7 @@ _Static_assert(offsetof(struct init_out, flags2) == 32, "kernel");
 #define WRITE_KILL_SUIDGID	(1u << 2)
 #define SETATTR_KILL_SUIDGID	(1u << 11)
 #define OPEN_KILL_SUIDGID	(1u << 0)
+#define SETXATTR_KILL_SGID	(1u << 0)
 
 /* The kernel uses bits 0 to 5 of an ioctl's flags; user space sets none. */
 #define TUNNEL_FLAG		(1u << 31)
@@ -123,6 +130,7 @@ struct facts {
 	void *buffer;		/* for the operation's own use */
 	size_t buffer_size;
 	bool kill_suidgid;
+	bool kill_sgid;
 	struct owfs_seat *seat;	/* the session's */
 };
 
@@ -185,6 +193,11 @@ bool owfs_session_kill_suidgid(void)
 	return my_facts->kill_suidgid;
 }
 
+bool owfs_session_kill_sgid(void)
+{
+	return my_facts->kill_sgid;
+}
+
 void *owfs_session_buffer(size_t size)
 {
 	struct facts *f = facts_get();
@@ -225,6 +238,25 @@ static void keep_facts(struct facts *f, const struct in_header *h,
 		       offsetof(struct create_in, open_flags), sizeof(word));
 		f->kill_suidgid = word & OPEN_KILL_SUIDGID;
 	}
+}
+
+/* Take out of SETXATTR what the library does not know; the new length. */
+static size_t shorten_setxattr(struct facts *f, void *buf, size_t n)
+{
+	struct in_header *h = buf;
+	char *body = (char *)(h + 1);
+	struct setxattr_in in;
+
+	f->kill_sgid = false;
+	if (n < sizeof(*h) + sizeof(in))
+		return n;
+	memcpy(&in, body, sizeof(in));
+	f->kill_sgid = in.ext_flags & SETXATTR_KILL_SGID;
+	n -= SETXATTR_EXTRA;
+	memmove(body + sizeof(in) - SETXATTR_EXTRA, body + sizeof(in),
+		n - (sizeof(*h) + sizeof(in) - SETXATTR_EXTRA));
+	h->len -= SETXATTR_EXTRA;
+	return n;
 }
 
 static bool is_tunnelled(uint32_t opcode)
@@ -321,6 +353,9 @@ static ssize_t read_request(struct owfs_session *s, int fd, void *buf,
 	if (h->opcode == OP_INIT)
 		keep_init(s, h, h + 1, n - sizeof(*h));
 	keep_facts(f, h, h + 1, n - sizeof(*h));
+	if (h->opcode == OP_SETXATTR &&
+	    (s->want & s->offered & OWFS_FUSE_SETXATTR_EXT))
+		return shorten_setxattr(f, buf, n);
 	if (is_tunnelled(h->opcode))
 		return tunnel(buf, n, len);
 	return n;
@@ -393,7 +428,7 @@ static void do_tmpfile(const struct owfs_session *s, fuse_req_t req,
 	}
 	memcpy(&in, body, sizeof(in));
 	fi.flags = in.flags;
-	s->ops->tmpfile(req, ino, in.mode, &fi);
+	s->ops->tmpfile(req, ino, in.mode, in.umask, &fi);
 }
 
 static void do_copy(const struct owfs_session *s, fuse_req_t req,
@@ -536,6 +571,9 @@ void owfs_session_conn(struct owfs_session *s, struct fuse_conn_info *conn)
 	/*
 	 * Without OPEN an O_TRUNC must come as SETATTR.  Cached pages are never
 	 * stale, whatever mtime says, since nobody else changes files.
+	 * With access control lists the kernel checks by them, keeps them as it
+	 * keeps attributes, and leaves to us what they do to the mode, and the
+	 * umask, which is not for directories with a default list.
 	 */
 	conn->want &= ~(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA);
 	conn->want |= conn->capable &
@@ -546,7 +584,9 @@ void owfs_session_conn(struct owfs_session *s, struct fuse_conn_info *conn)
 	/* read-ahead and asynchronous direct I/O of several files at once */
 	conn->max_background = 64;
 	conn->congestion_threshold = 48;
-	s->want = OWFS_FUSE_PARALLEL_DIROPS | OWFS_FUSE_KILLPRIV_V2;
+	s->want = OWFS_FUSE_PARALLEL_DIROPS | OWFS_FUSE_KILLPRIV_V2 |
+		  OWFS_FUSE_POSIX_ACL | OWFS_FUSE_DONT_MASK |
+		  OWFS_FUSE_SETXATTR_EXT;
 }
 
 int owfs_session_loop(struct owfs_session *s, unsigned int threads,

@@ -8,7 +8,8 @@
  * never sets, so that the library makes an ordinary fuse_req_t of them and
  * calls ->ioctl in an ordinary worker; what the library drops (the kill flags
  * of WRITE and SETATTR, the payload's alignment) is kept aside for the thread
- * that is about to run the operation.  On the way out, the answer to INIT gets
+ * that is about to run the operation.  (Where the kernel's form of a request is
+ * longer than the library's, the difference is cut out.)  On the way out, the answer to INIT gets
  * the capabilities that the library does not answer itself.
  *
  * Knows nothing of filesystems: owfs-fuse and the benchmark's floor use it.
@@ -30,8 +31,11 @@
 #include "fuse/turn.h"
 
 /* Capabilities for owfs_session.want, as they stand in INIT's flags. */
+#define OWFS_FUSE_DONT_MASK		(1ull << 6)
 #define OWFS_FUSE_PARALLEL_DIROPS	(1ull << 18)
+#define OWFS_FUSE_POSIX_ACL		(1ull << 20)
 #define OWFS_FUSE_KILLPRIV_V2		(1ull << 28)
+#define OWFS_FUSE_SETXATTR_EXT		(1ull << 29)
 #define OWFS_FUSE_NO_EXPORT		(1ull << 38)
 #define OWFS_FUSE_ALLOW_IDMAP		(1ull << 40)	/* needs default_permissions */
 
@@ -50,7 +54,7 @@ struct owfs_session_ops {
 	void (*statx)(fuse_req_t req, fuse_ino_t ino);
 	/* answer with fuse_reply_create() */
 	void (*tmpfile)(fuse_req_t req, fuse_ino_t dir, mode_t mode,
-			struct fuse_file_info *fi);
+			mode_t umask, struct fuse_file_info *fi);
 	/* answer with owfs_session_reply_count() */
 	void (*copy)(fuse_req_t req, const struct fuse_copy_args *args);
 	void (*syncfs)(fuse_req_t req);
@@ -123,6 +127,8 @@ void owfs_session_will_wait(fuse_req_t req);
 const void *owfs_session_payload(void);
 /* WRITE, SETATTR, CREATE: the kernel asks to clear set-id bits. */
 bool owfs_session_kill_suidgid(void);
+/* SETXATTR of an access list: the kernel asks to clear S_ISGID. */
+bool owfs_session_kill_sgid(void);
 /* A page-aligned buffer of this thread, at least @size bytes; NULL no memory. */
 void *owfs_session_buffer(size_t size);
 

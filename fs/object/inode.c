@@ -573,6 +573,7 @@ int owfs_inode_new(struct owfs_fs *fs, owfs_ino_t ino,
 	inode->i_state = INODE_LIVE;
 	inode->i_attr = *attr;
 	inode->i_type = attr->mode & S_IFMT;
+	inode->i_missing = UINT8_MAX;	/* it has nothing yet */
 	pthread_rwlock_wrlock(&inode->i_lock);
 	*ip = inode;
 	return 0;

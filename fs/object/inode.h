@@ -66,6 +66,8 @@ struct owfs_inode {
 					   without, see owfs_inode_parent() */
 	owfs_gen_t i_gen;		/* atomic; generation of the last change of
 					   item, data or entries: what fsync waits for */
+	uint8_t i_missing;		/* atomic; bits set under i_lock, cleared under it for
+					   writing: xattr.c's */
 	bool i_hashed;			/* inode.c's: was put into the table */
 	bool i_atime_dirty;		/* i_lock; atime newer in memory than in the tree */
 	int i_data_err;			/* atomic; sticky: data was lost, fsync says so */

@@ -18,14 +18,6 @@
 /* A value id that is taken is passed over; so often, then something is wrong. */
 #define VALUEID_TRIES	64u
 
-/* An attribute as its item has it. */
-struct xattr_slot {
-	struct owfs_key key;
-	uint32_t valuelen;
-	uint32_t valueid;	/* 0: the value is in the item */
-	bool full;		/* not found, and no sequence is left */
-};
-
 static unsigned int chunks_of(uint32_t valuelen)
 {
 	return (unsigned int)div_round_up(valuelen, OWFS_ITEM_MAX);
@@ -65,6 +57,55 @@ static int xattr_bad(struct owfs_inode *inode, const char *what)
 			    (unsigned long long)inode->i_ino, what);
 }
 
+/* ------------------------------------------- names that are known to be missing */
+
+/*
+ * The kernel asks for these with every file that it opens or checks, and most
+ * files have none of them.  What was found missing once stays so until somebody
+ * sets it, so a bit in the inode is answer enough.
+ */
+static const struct { const char *name; size_t len; } asked[] = {
+	{ OWFS_ACL_ACCESS, sizeof(OWFS_ACL_ACCESS) - 1 },
+	{ OWFS_ACL_DEFAULT, sizeof(OWFS_ACL_DEFAULT) - 1 },
+	{ OWFS_XATTR_CAPABILITY, sizeof(OWFS_XATTR_CAPABILITY) - 1 },
+};
+static_assert(ARRAY_SIZE(asked) <= 8, "bits of i_missing");
+
+static uint8_t asked_bit(const char *name, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(asked); i++)
+		if (asked[i].len == len && !memcmp(asked[i].name, name, len))
+			return (uint8_t)(1u << i);
+	return 0;
+}
+
+bool owfs_xattr_is_known_missing(const struct owfs_inode *inode,
+				 const char *name, size_t len)
+{
+	return __atomic_load_n(&inode->i_missing, __ATOMIC_RELAXED) &
+	       asked_bit(name, len);
+}
+
+/* i_lock is held at least for reading, so nobody is setting it. */
+static void note_missing(struct owfs_inode *inode, const char *name, size_t len)
+{
+	uint8_t bit = asked_bit(name, len);
+
+	if (bit)
+		__atomic_fetch_or(&inode->i_missing, bit, __ATOMIC_RELAXED);
+}
+
+static void note_present(struct owfs_inode *inode, const char *name, size_t len)
+{
+	uint8_t bit = asked_bit(name, len);
+
+	if (bit)
+		__atomic_fetch_and(&inode->i_missing, (uint8_t)~bit,
+				   __ATOMIC_RELAXED);
+}
+
 /* ---------------------------------------------------------------- looking */
 
 struct xattr_find {
@@ -72,7 +113,7 @@ struct xattr_find {
 	size_t len;
 	void *value;		/* gets a value that is in the item */
 	size_t size;
-	struct xattr_slot *slot;
+	struct owfs_xattr_slot *slot;
 	uint64_t next;		/* lowest offset not seen taken */
 	bool bad;
 };
@@ -106,7 +147,7 @@ static int find_item(void *ctx, const struct owfs_key *key, const void *val,
  * -ENODATA: *slot says where it would go.  Caller holds i_lock.
  */
 static int xattr_find(struct owfs_inode *inode, const char *name, size_t len,
-		      void *value, size_t size, struct xattr_slot *slot)
+		      void *value, size_t size, struct owfs_xattr_slot *slot)
 {
 	uint64_t hash = owfs_name_hash(inode->i_fs, name, len);
 	struct owfs_key first = owfs_key(inode->i_ino, OWFS_ITEM_XATTR,
@@ -122,6 +163,7 @@ static int xattr_find(struct owfs_inode *inode, const char *name, size_t len,
 		return xattr_bad(inode, "bad item");
 	if (ret)
 		return ret == 1 ? 0 : ret;
+	note_missing(inode, name, len);
 	slot->full = f.next > last.off;
 	slot->key = first;
 	slot->key.off = f.next;
@@ -152,7 +194,7 @@ static int read_chunk(void *ctx, const struct owfs_key *key, const void *val,
 	return 0;
 }
 
-static int read_chunks(struct owfs_inode *inode, const struct xattr_slot *slot,
+static int read_chunks(struct owfs_inode *inode, const struct owfs_xattr_slot *slot,
 		       void *value)
 {
 	struct owfs_key first = chunk_key(inode, slot->valueid, 0);
@@ -175,29 +217,65 @@ static int name_check(const char *name, size_t len)
 	return len > OWFS_XATTR_NAME_MAX ? -ENAMETOOLONG : 0;
 }
 
+static bool is_acl(const char *name, size_t len)
+{
+	return asked_bit(name, len) & 3u;
+}
+
+/* As owfs_xattr_get(). Caller holds i_lock. */
+static ssize_t get_locked(struct owfs_inode *inode, const char *name, size_t len,
+			  void *value, size_t size)
+{
+	struct owfs_xattr_slot slot;
+	int ret;
+
+	if (owfs_xattr_is_known_missing(inode, name, len))
+		return -ENODATA;
+	ret = xattr_find(inode, name, len, value, size, &slot);
+	if (!ret && size && size < slot.valuelen)
+		ret = -ERANGE;
+	if (!ret && size && slot.valueid)
+		ret = read_chunks(inode, &slot, value);
+	if (!ret && size && is_acl(name, len) &&
+	    owfs_acl_check(value, slot.valuelen))
+		ret = xattr_bad(inode, "malformed access control list");
+	return ret ? ret : (ssize_t)slot.valuelen;
+}
+
 ssize_t owfs_xattr_get(struct owfs_inode *inode, const char *name, size_t len,
 		       void *value, size_t size)
 {
-	struct xattr_slot slot;
-	int ret = owfs_fs_readable(inode->i_fs);
+	ssize_t ret = owfs_fs_readable(inode->i_fs);
 
 	if (!ret)
 		ret = name_check(name, len);
 	if (ret)
 		return ret;
 	pthread_rwlock_rdlock(&inode->i_lock);
-	ret = xattr_find(inode, name, len, value, size, &slot);
-	if (!ret && size && size < slot.valuelen)
-		ret = -ERANGE;
-	if (!ret && size && slot.valueid)
-		ret = read_chunks(inode, &slot, value);
+	ret = get_locked(inode, name, len, value, size);
 	pthread_rwlock_unlock(&inode->i_lock);
-	return ret ? ret : (ssize_t)slot.valuelen;
+	return ret;
+}
+
+int owfs_xattr_acl(struct owfs_inode *inode, const char *name,
+		   struct owfs_acl *acl)
+{
+	ssize_t ret = get_locked(inode, name, strlen(name), acl->bytes,
+				 sizeof(acl->bytes));
+
+	if (ret == -ERANGE)
+		ret = xattr_bad(inode, "access control list too long");
+	if (ret < 0)
+		return (int)ret;
+	acl->len = (size_t)ret;
+	return 0;
 }
 
 struct xattr_names {
 	char *list;
 	size_t size, used;
+	bool (*shown)(void *ctx, const char *name, size_t len);
+	void *ctx;
 	bool bad;
 };
 
@@ -213,6 +291,8 @@ static int list_item(void *ctx, const struct owfs_key *key, const void *val,
 		return -EFSCORRUPTED;
 	}
 	namelen = le16_to_cpu(x->namelen);
+	if (l->shown && !l->shown(l->ctx, x->name, namelen))
+		return 0;
 	if (l->size) {
 		if (l->used + namelen + 1 > l->size)
 			return -ERANGE;
@@ -223,12 +303,16 @@ static int list_item(void *ctx, const struct owfs_key *key, const void *val,
 	return 0;
 }
 
-ssize_t owfs_xattr_list(struct owfs_inode *inode, char *list, size_t size)
+ssize_t owfs_xattr_list(struct owfs_inode *inode, char *list, size_t size,
+			bool (*shown)(void *ctx, const char *name, size_t len),
+			void *ctx)
 {
 	struct owfs_key first = owfs_key(inode->i_ino, OWFS_ITEM_XATTR, 0);
 	struct owfs_key last = owfs_key(inode->i_ino, OWFS_ITEM_XATTR,
 					UINT64_MAX);
-	struct xattr_names l = { list, size, 0, false };
+	struct xattr_names l = {
+		.list = list, .size = size, .shown = shown, .ctx = ctx,
+	};
 	int ret = owfs_fs_readable(inode->i_fs);
 
 	if (ret)
@@ -244,23 +328,11 @@ ssize_t owfs_xattr_list(struct owfs_inode *inode, char *list, size_t size)
 
 /* --------------------------------------------------------------- changing */
 
-/* One change, decided: everything that the transaction will write. */
-struct xattr_set {
-	struct owfs_inode *inode;
-	const char *name;
-	size_t len;
-	const void *value;	/* NULL: remove */
-	size_t size;
-	struct xattr_slot slot;	/* what is there now */
-	bool found;
-	uint32_t valueid;	/* for the new value; 0: in the item */
-};
-
 /* An id under which no chunk stands: the counter's, if nothing is wrong. */
-static int pick_valueid(struct xattr_set *s)
+static int pick_valueid(struct owfs_xattr_change *c)
 {
-	struct owfs_inode *inode = s->inode;
-	uint32_t id = inode->i_attr.xattr_next;
+	struct owfs_inode *inode = c->inode;
+	uint32_t id = c->first_id ? c->first_id : inode->i_attr.xattr_next;
 	struct owfs_key key, last;
 	unsigned int tries;
 	char byte;
@@ -273,7 +345,7 @@ static int pick_valueid(struct xattr_set *s)
 		last = chunk_key(inode, id, (1u << CHUNK_BITS) - 1);
 		ret = owfs_btree_next(inode->i_fs->fs_bt, &key, &last, &byte, 1);
 		if (ret == -ENOENT) {
-			s->valueid = id;
+			c->valueid = id;
 			return 0;
 		}
 		if (ret < 0)
@@ -297,41 +369,41 @@ static int prefetch_chunks(struct owfs_inode *inode, uint32_t valueid,
 }
 
 /* Look at what is there, decide every error, have all in memory. */
-static int set_plan(struct xattr_set *s, int flags)
+int owfs_xattr_plan(struct owfs_xattr_change *c, int flags)
 {
-	struct owfs_inode *inode = s->inode;
+	struct owfs_inode *inode = c->inode;
 	struct owfs_key item = owfs_key(inode->i_ino, OWFS_ITEM_INODE, 0);
-	int ret = xattr_find(inode, s->name, s->len, NULL, 0, &s->slot);
+	int ret = xattr_find(inode, c->name, c->len, NULL, 0, &c->slot);
 
-	s->found = !ret;
+	c->found = !ret;
 	if (ret && ret != -ENODATA)
 		return ret;
-	if (s->found && (flags & XATTR_CREATE))
+	if (c->found && (flags & XATTR_CREATE))
 		return -EEXIST;
-	if (!s->found && ((flags & XATTR_REPLACE) || !s->value))
+	if (!c->found && ((flags & XATTR_REPLACE) || !c->value))
 		return -ENODATA;
-	if (!s->found && s->slot.full)
+	if (!c->found && c->slot.full)
 		return -ENOSPC;
 	ret = 0;
-	if (s->value && sizeof(struct owfs_xattr_item) + s->len + s->size >
+	if (c->value && sizeof(struct owfs_xattr_item) + c->len + c->size >
 				OWFS_ITEM_MAX)
-		ret = pick_valueid(s);
-	if (!ret && s->slot.valueid)
-		ret = prefetch_chunks(inode, s->slot.valueid,
-				      chunks_of(s->slot.valuelen));
+		ret = pick_valueid(c);
+	if (!ret && c->slot.valueid)
+		ret = prefetch_chunks(inode, c->slot.valueid,
+				      chunks_of(c->slot.valuelen));
 	if (!ret)
-		ret = owfs_btree_prefetch(inode->i_fs->fs_bt, &s->slot.key);
+		ret = owfs_btree_prefetch(inode->i_fs->fs_bt, &c->slot.key);
 	return ret ? ret : owfs_btree_prefetch(inode->i_fs->fs_bt, &item);
 }
 
-static int set_delete_chunks(struct xattr_set *s, struct owfs_trans *tr)
+static int set_delete_chunks(struct owfs_xattr_change *c, struct owfs_trans *tr)
 {
-	unsigned int i, n = s->slot.valueid ? chunks_of(s->slot.valuelen) : 0;
+	unsigned int i, n = c->slot.valueid ? chunks_of(c->slot.valuelen) : 0;
 	struct owfs_key key;
 	int ret;
 
 	for (i = 0; i < n; i++) {
-		key = chunk_key(s->inode, s->slot.valueid, i);
+		key = chunk_key(c->inode, c->slot.valueid, i);
 		ret = owfs_btree_delete(tr->fs->fs_bt, &key);
 		if (ret)
 			return owfs_trans_abort(tr, ret, "xattr chunk");
@@ -339,130 +411,148 @@ static int set_delete_chunks(struct xattr_set *s, struct owfs_trans *tr)
 	return 0;
 }
 
-static int set_insert_chunks(struct xattr_set *s, struct owfs_trans *tr)
+static int set_insert_chunks(struct owfs_xattr_change *c, struct owfs_trans *tr)
 {
-	unsigned int i, n = s->valueid ? chunks_of((uint32_t)s->size) : 0;
+	unsigned int i, n = c->valueid ? chunks_of((uint32_t)c->size) : 0;
 	struct owfs_key key;
 	size_t off;
 	int ret;
 
 	for (i = 0; i < n; i++) {
 		off = (size_t)i * OWFS_ITEM_MAX;
-		key = chunk_key(s->inode, s->valueid, i);
+		key = chunk_key(c->inode, c->valueid, i);
 		ret = owfs_btree_insert(tr->fs->fs_bt, &key,
-					(const char *)s->value + off,
-					min_u64(s->size - off, OWFS_ITEM_MAX));
+					(const char *)c->value + off,
+					min_u64(c->size - off, OWFS_ITEM_MAX));
 		if (ret)
 			return owfs_trans_abort(tr, ret, "xattr chunk");
 	}
 	return 0;
 }
 
-static int set_write_item(struct xattr_set *s, struct owfs_trans *tr)
+static int set_write_item(struct owfs_xattr_change *c, struct owfs_trans *tr)
 {
 	union {
 		struct owfs_xattr_item x;
 		char bytes[OWFS_ITEM_MAX];
 	} e = {
-		.x.valuelen = cpu_to_le32((uint32_t)s->size),
-		.x.valueid = cpu_to_le32(s->valueid),
-		.x.namelen = cpu_to_le16((uint16_t)s->len),
+		.x.valuelen = cpu_to_le32((uint32_t)c->size),
+		.x.valueid = cpu_to_le32(c->valueid),
+		.x.namelen = cpu_to_le16((uint16_t)c->len),
 	};
-	size_t len = sizeof(e.x) + s->len;
+	size_t len = sizeof(e.x) + c->len;
 	int ret;
 
-	memcpy(e.x.name, s->name, s->len);
-	if (!s->valueid && s->size) {
-		memcpy(e.x.name + s->len, s->value, s->size);
-		len += s->size;
+	memcpy(e.x.name, c->name, c->len);
+	if (!c->valueid && c->size) {
+		memcpy(e.x.name + c->len, c->value, c->size);
+		len += c->size;
 	}
-	if (s->found)
-		ret = owfs_btree_update(tr->fs->fs_bt, &s->slot.key, &e, len);
+	if (c->found)
+		ret = owfs_btree_update(tr->fs->fs_bt, &c->slot.key, &e, len);
 	else
-		ret = owfs_btree_insert(tr->fs->fs_bt, &s->slot.key, &e, len);
+		ret = owfs_btree_insert(tr->fs->fs_bt, &c->slot.key, &e, len);
 	return ret ? owfs_trans_abort(tr, ret, "xattr item") : 0;
 }
 
-static int set_delete_item(struct xattr_set *s, struct owfs_trans *tr)
+static int set_delete_item(struct owfs_xattr_change *c, struct owfs_trans *tr)
 {
-	int ret = owfs_btree_delete(tr->fs->fs_bt, &s->slot.key);
+	int ret = owfs_btree_delete(tr->fs->fs_bt, &c->slot.key);
 
 	return ret ? owfs_trans_abort(tr, ret, "xattr item") : 0;
 }
 
-static int set_apply(struct xattr_set *s, struct owfs_trans *tr)
+int owfs_xattr_apply(struct owfs_xattr_change *c, struct owfs_trans *tr)
 {
-	struct owfs_inode *inode = s->inode;
-	int ret = set_delete_chunks(s, tr);
+	struct owfs_inode *inode = c->inode;
+	int ret = set_delete_chunks(c, tr);
 
 	if (!ret)
-		ret = set_insert_chunks(s, tr);
+		ret = set_insert_chunks(c, tr);
 	if (!ret)
-		ret = s->value ? set_write_item(s, tr) : set_delete_item(s, tr);
+		ret = c->value ? set_write_item(c, tr) : set_delete_item(c, tr);
 	if (ret)
 		return ret;
-	if (s->valueid)
-		inode->i_attr.xattr_next = s->valueid + 1;
-	owfs_fs_now(tr->fs, &inode->i_attr.ctime);
-	return owfs_inode_store(tr, inode, false);
+	if (c->value)
+		note_present(inode, c->name, c->len);
+	if (c->valueid)
+		inode->i_attr.xattr_next = c->valueid + 1;
+	return 0;
 }
 
 /*
- * Removing works on a full filesystem, too, but for a value so large that the
- * worst case of it is more than one transaction may take of the reserve.  A
- * value that is not larger than the one before replaces it.
+ * But for a value so large that the worst case of it is more than one
+ * transaction may take of the reserve.  A value that is not larger than the one
+ * before replaces it.
  */
-static enum owfs_resv_class set_class(const struct xattr_set *s,
-				      unsigned int gone)
+enum owfs_resv_class owfs_xattr_class(const struct owfs_xattr_change *c)
 {
-	if (s->value && s->found && s->size <= s->slot.valuelen)
+	unsigned int gone = c->slot.valueid ? chunks_of(c->slot.valuelen) : 0;
+
+	if (c->value && c->found && c->size <= c->slot.valuelen)
 		return OWFS_RESV_REPLACING;
-	if (s->value || gone > owfs_extent_step(s->inode->i_fs))
+	if (c->value || gone > owfs_extent_step(c->inode->i_fs))
 		return OWFS_RESV_NORMAL;
 	return OWFS_RESV_FREEING;
 }
 
-/* The item and the inode; chunks that come; chunks that go. */
-static int set_begin(const struct xattr_set *s, struct owfs_trans *tr)
+/* The item; chunks that come; chunks that go. */
+int owfs_xattr_reserve(const struct owfs_xattr_change *c, struct owfs_resv *r,
+		       enum owfs_resv_class class)
 {
-	unsigned int come = s->valueid ? chunks_of((uint32_t)s->size) : 0;
-	unsigned int gone = s->slot.valueid ? chunks_of(s->slot.valuelen) : 0;
-	enum owfs_resv_class class = set_class(s, gone);
-	struct owfs_fs *fs = s->inode->i_fs;
-	struct owfs_resv resv;
-	int ret = owfs_resv_take(fs, &resv, 2, 1, class);
+	unsigned int come = c->valueid ? chunks_of((uint32_t)c->size) : 0;
+	unsigned int gone = c->slot.valueid ? chunks_of(c->slot.valuelen) : 0;
+	struct owfs_fs *fs = c->inode->i_fs;
+	int ret = owfs_resv_more(fs, r, owfs_btree_worst(fs->fs_bt, 1, 1),
+				 class);
 
 	if (!ret && come)
-		ret = owfs_resv_more(fs, &resv,
+		ret = owfs_resv_more(fs, r,
 				     owfs_btree_worst_run(fs->fs_bt, 0, come,
 							  OWFS_ITEM_MAX),
 				     class);
 	if (!ret && gone)
-		ret = owfs_resv_more(fs, &resv,
+		ret = owfs_resv_more(fs, r,
 				     owfs_btree_worst_run(fs->fs_bt, gone, 0, 0),
 				     class);
+	return ret;
+}
+
+static int set_begin(const struct owfs_xattr_change *c, struct owfs_trans *tr)
+{
+	enum owfs_resv_class class = owfs_xattr_class(c);
+	struct owfs_fs *fs = c->inode->i_fs;
+	struct owfs_resv resv;
+	int ret = owfs_resv_take(fs, &resv, 1, 1, class);
+
+	if (!ret)
+		ret = owfs_xattr_reserve(c, &resv, class);
 	if (!ret)
 		owfs_trans_join(fs, tr, &resv);
 	return ret;
 }
 
-static int set_locked(struct xattr_set *s, int flags)
+static int set_locked(struct owfs_xattr_change *c, int flags)
 {
+	struct owfs_inode *inode = c->inode;
 	struct owfs_trans tr;
-	int ret = set_plan(s, flags);
+	int ret = owfs_xattr_plan(c, flags);
 
 	if (!ret)
-		ret = set_begin(s, &tr);
+		ret = set_begin(c, &tr);
 	if (ret)
 		return ret;
-	set_apply(s, &tr);
+	if (!owfs_xattr_apply(c, &tr)) {
+		owfs_fs_now(tr.fs, &inode->i_attr.ctime);
+		owfs_inode_store(&tr, inode, false);
+	}
 	return owfs_trans_end(&tr);
 }
 
 int owfs_xattr_set(struct owfs_inode *inode, const char *name, size_t len,
 		   const void *value, size_t size, int flags)
 {
-	struct xattr_set s = {
+	struct owfs_xattr_change c = {
 		.inode = inode, .name = name, .len = len, .value = value,
 		.size = size,
 	};
@@ -477,7 +567,7 @@ int owfs_xattr_set(struct owfs_inode *inode, const char *name, size_t len,
 	if (ret)
 		return ret;
 	pthread_rwlock_wrlock(&inode->i_lock);
-	ret = set_locked(&s, flags);
+	ret = set_locked(&c, flags);
 	pthread_rwlock_unlock(&inode->i_lock);
 	return ret;
 }

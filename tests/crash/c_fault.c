@@ -251,7 +251,7 @@ static int hash_entry(void *ctx, const struct owfs_dirent *de)
 static int hash_xattrs(struct owfs_inode *inode, uint64_t *hash)
 {
 	static char list[4096], value[4096];
-	ssize_t n = owfs_listxattr(inode, list, sizeof(list));
+	ssize_t n = owfs_listxattr(inode, list, sizeof(list), NULL);
 	const char *name;
 
 	for (name = list; n > 0 && name < list + n; name += strlen(name) + 1) {

@@ -182,7 +182,8 @@ static int apply_rename(struct owfs_fs *fs, const struct op *op)
 	if (!ret) {
 		ret = owfs_rename(odir, oname, strlen(oname),
 				  ndir, nname, strlen(nname),
-				  op->kind == OP_EXCHANGE ? RENAME_EXCHANGE : 0);
+				  op->kind == OP_EXCHANGE ? RENAME_EXCHANGE : 0,
+				  NULL);
 		owfs_iput(ndir);
 	}
 	owfs_iput(odir);
@@ -374,7 +375,7 @@ static int hash_xattrs(struct owfs_inode *inode, uint64_t *sum)
 {
 	unsigned char value[OWFS_XATTR_SIZE_MAX];
 	char list[512], *name;
-	ssize_t n = owfs_listxattr(inode, list, sizeof(list)), len;
+	ssize_t n = owfs_listxattr(inode, list, sizeof(list), NULL), len;
 
 	*sum = 0;
 	for (name = list; n > 0 && name < list + n; name += strlen(name) + 1) {

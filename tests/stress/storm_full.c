@@ -115,7 +115,7 @@ static void op_rename(struct worker *w, unsigned int from, unsigned int to)
 	size_t olen = slot_name(w, from, oname), nlen = slot_name(w, to, nname);
 
 	if (from != to &&
-	    done(w, owfs_rename(dir, oname, olen, dir, nname, nlen, 0), 0,
+	    done(w, owfs_rename(dir, oname, olen, dir, nname, nlen, 0, NULL), 0,
 		 "rename")) {
 		w->slot[to] = w->slot[from];
 		w->slot[from].used = false;

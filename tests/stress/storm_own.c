@@ -179,7 +179,7 @@ static void op_rename(struct own *o)
 	odir = slot_dir(o, from->dir);
 	ndir = slot_dir(o, to->dir);
 	expect(o, owfs_rename(odir, from->name, strlen(from->name),
-			      ndir, to->name, strlen(to->name), flags),
+			      ndir, to->name, strlen(to->name), flags, NULL),
 	       want, "rename");
 	owfs_iput(odir);
 	owfs_iput(ndir);
@@ -203,8 +203,8 @@ static void op_exchange(struct own *o)
 	adir = slot_dir(o, a->dir);
 	bdir = slot_dir(o, b->dir);
 	expect(o, owfs_rename(adir, a->name, strlen(a->name),
-			      bdir, b->name, strlen(b->name), RENAME_EXCHANGE),
-	       0, "exchange");
+			      bdir, b->name, strlen(b->name), RENAME_EXCHANGE,
+			      NULL), 0, "exchange");
 	owfs_iput(adir);
 	owfs_iput(bdir);
 	obj = a->obj;
@@ -262,6 +262,7 @@ static void do_write(struct own *o, struct own_obj *obj,
 	uint64_t pos = below(o, 2) ? below(o, OBJ_BYTES)
 				   : below(o, OBJ_BYTES / BLOCK) * BLOCK;
 	uint64_t len = 1 + below(o, below(o, 4) ? 2 * BLOCK : OBJ_BYTES / 2);
+	unsigned int kill = below(o, 2) ? OWFS_SET_KILL_SUIDGID : 0;
 	bool append = below(o, 5) == 0;
 	uint64_t i;
 
@@ -274,7 +275,7 @@ static void do_write(struct own *o, struct own_obj *obj,
 	for (i = 0; i < len; i++)
 		obj->data[pos + i] = (unsigned char)(o->rng.s >> i % 57) | 1;
 	expect(o, owfs_file_write(inode, obj->data + pos, len, (loff_t)pos,
-				  append, below(o, 2)), (long)len, "write");
+				  append, kill), (long)len, "write");
 	if (obj->size < pos + len)
 		obj->size = pos + len;
 }

@@ -133,7 +133,7 @@ static void op_rename(struct visit *v)
 	size_t olen = random_name(v, oname), nlen = random_name(v, nname);
 
 	sane(owfs_rename(odir, oname, olen, ndir, nname, nlen,
-			 flags[below(v, 6)]), "rename");
+			 flags[below(v, 6)], NULL), "rename");
 	owfs_iput(odir);
 	owfs_iput(ndir);
 }
@@ -367,7 +367,7 @@ static void op_xattr(struct visit *v)
 		ret = owfs_getxattr(inode, name, len, value, sizeof(value));
 		break;
 	case 2:
-		ret = owfs_listxattr(inode, value, sizeof(value));
+		ret = owfs_listxattr(inode, value, sizeof(value), NULL);
 		break;
 	default:
 		ret = owfs_setxattr(inode, name, len, value,

@@ -7,9 +7,11 @@
 
 #include <cmocka.h>
 
+#include "base/checksum.h"
 #include "base/err.h"
 #include "base/util.h"
 #include "fsck_defects.h"
+#include "object/acl.h"
 #include "trans/trans.h"
 
 /* -------------------------------------------------- defects: superblocks */
@@ -422,6 +424,93 @@ static void f_xattr_stray_chunk(struct image *im)
 		 1);
 }
 
+/* A list of four entries: a mask, but nobody by name. */
+static size_t acl_bytes(struct owfs_acl *acl, uint32_t mode)
+{
+	static const uint16_t tags[] = {
+		OWFS_ACL_USER_OBJ, OWFS_ACL_GROUP_OBJ, OWFS_ACL_MASK,
+		OWFS_ACL_OTHER,
+	};
+	size_t i;
+
+	acl->version = cpu_to_le32(OWFS_ACL_VERSION);
+	for (i = 0; i < ARRAY_SIZE(tags); i++)
+		acl->entry[i] = (struct owfs_acl_entry) {
+			cpu_to_le16(tags[i]), cpu_to_le16(0),
+			cpu_to_le32(UINT32_MAX),
+		};
+	acl->len = sizeof(acl->version) + i * sizeof(acl->entry[0]);
+	owfs_acl_chmod(acl, mode);
+	return acl->len;
+}
+
+static void acl_put(struct image *im, owfs_ino_t ino, const char *name,
+		    const struct owfs_acl *acl)
+{
+	union {
+		struct owfs_xattr_item x;
+		char bytes[OWFS_ITEM_MAX];
+	} e = {
+		.x.namelen = cpu_to_le16((uint16_t)strlen(name)),
+		.x.valuelen = cpu_to_le32((uint32_t)acl->len),
+	};
+	uint64_t hash = owfs_checksum(im->fs->fs_super.hash_seed, name,
+				      strlen(name)) >> (64 - OWFS_HASH_BITS);
+
+	memcpy(e.x.name, name, strlen(name));
+	memcpy(e.x.name + strlen(name), acl->bytes, acl->len);
+	item_put(im, owfs_key(ino, OWFS_ITEM_XATTR,
+			      hash << OWFS_HASH_SEQ_BITS),
+		 &e, sizeof(e.x) + strlen(name) + acl->len);
+}
+
+static void acl_put_good(struct image *im, owfs_ino_t ino, const char *name,
+			 uint32_t mode)
+{
+	struct owfs_acl acl;
+
+	acl_bytes(&acl, mode);
+	acl_put(im, ino, name, &acl);
+}
+
+static void f_acl_malformed(struct image *im)
+{
+	struct owfs_acl acl;
+
+	acl_bytes(&acl, 0644);
+	acl.entry[2].tag = cpu_to_le16(OWFS_ACL_USER);
+	acl_put(im, im->file, OWFS_ACL_ACCESS, &acl);
+}
+
+static void f_acl_on_link(struct image *im)
+{
+	acl_put_good(im, im->link, OWFS_ACL_ACCESS, 0777);
+}
+
+static void f_acl_default_on_file(struct image *im)
+{
+	acl_put_good(im, im->file, OWFS_ACL_DEFAULT, 0644);
+}
+
+/* A bit in the second of its chunks. */
+static void f_acl_in_chunks(struct image *im)
+{
+	struct owfs_key key = item_first(im, im->sub, OWFS_ITEM_XATTR_CHUNK, 0);
+	char val[OWFS_ITEM_MAX];
+	int len;
+
+	key.off++;
+	len = item_get(im, key, val, sizeof(val));
+	assert_true(len > 0);
+	val[4] ^= 0x40;	/* the tag of an entry */
+	item_put(im, key, val, (size_t)len);
+}
+
+static void f_acl_mode(struct image *im)
+{
+	acl_put_good(im, im->file, OWFS_ACL_ACCESS, 0111);
+}
+
 /* ---------------------------------------------------------- defects: data */
 
 static struct owfs_extent_item extent_get(struct image *im, owfs_ino_t ino,
@@ -749,6 +838,11 @@ const struct defect defects[] = {
 	ITEM(f_xattr_chunk_gone, BAD_XATTR_VALUE),
 	ITEM(f_xattr_value_gone, BAD_XATTR_VALUE),
 	ITEM(f_xattr_stray_chunk, BAD_XATTR_VALUE),
+	ITEM(f_acl_malformed, BAD_ACL_VALUE),
+	ITEM(f_acl_on_link, BAD_ACL_VALUE),
+	ITEM(f_acl_default_on_file, BAD_ACL_VALUE),
+	ITEM(f_acl_in_chunks, BAD_ACL_VALUE),
+	ITEM(f_acl_mode, BAD_ACL_MODE),
 	ITEM(f_extent_flags, BAD_EXTENT_ITEM, BAD_INODE_NBLOCKS, BAD_MAP_LEAK,
 	     BAD_MAP_COUNT),
 	ITEM(f_extent_place, BAD_EXTENT_PLACE, BAD_INODE_NBLOCKS, BAD_MAP_LEAK,

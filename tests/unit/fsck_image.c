@@ -9,8 +9,10 @@
 
 #include "base/checksum.h"
 #include "base/err.h"
+#include "file/attr.h"
 #include "file/namei.h"
 #include "fsck_image.h"
+#include "object/acl.h"
 #include "trans/trans.h"
 
 #define BYTES	(16u << 20)
@@ -61,6 +63,32 @@ static void make_long_symlink(struct owfs_fs *fs, const char *name)
 	owfs_iput(root);
 }
 
+/* A default list too long for one item; what is made in @path inherits it. */
+static void set_long_list(struct owfs_fs *fs, const char *path)
+{
+	struct owfs_acl acl = { .version = cpu_to_le32(OWFS_ACL_VERSION) };
+	const unsigned int names = 150;
+	struct owfs_inode *inode;
+	unsigned int i, n = names + 4;
+	uint16_t tag;
+	int ret;
+
+	for (i = 0; i < n; i++) {
+		tag = i == 0 ? OWFS_ACL_USER_OBJ : i <= names ? OWFS_ACL_USER :
+		      i == n - 3 ? OWFS_ACL_GROUP_OBJ :
+		      i == n - 2 ? OWFS_ACL_MASK : OWFS_ACL_OTHER;
+		acl.entry[i] = (struct owfs_acl_entry) {
+			cpu_to_le16(tag), cpu_to_le16(7), cpu_to_le32(i),
+		};
+	}
+	inode = rig_lookup(fs, path, &ret);
+	assert_non_null(inode);
+	assert_int_equal(owfs_setxattr(inode, OWFS_ACL_DEFAULT,
+				       strlen(OWFS_ACL_DEFAULT), acl.bytes,
+				       4 + n * 8, 0), 0);
+	owfs_iput(inode);
+}
+
 static void fill(struct owfs_fs *fs, uint32_t bs)
 {
 	apply(fs, OP_CREATE, "file", "", 0, 0, 0);
@@ -74,6 +102,7 @@ static void fill(struct owfs_fs *fs, uint32_t bs)
 	apply(fs, OP_WRITE, "other", "", 0, 2 * bs, 0);
 	apply(fs, OP_PREALLOC_KEEP, "other", "", 8 * bs, 2 * bs, 0);
 	apply(fs, OP_MKDIR, "dir", "", 0, 0, 0);
+	set_long_list(fs, "dir");
 	apply(fs, OP_MKDIR, "dir/sub", "", 0, 0, 0);
 	apply(fs, OP_CREATE, "dir/sub/deep", "", 0, 0, 0);
 	make_long_symlink(fs, "link");

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/util.h"
 #include "check.h"
+#include "file/access.h"
 #include "file/attr.h"
 #include "file/file.h"
 #include "file/mount.h"
@@ -158,7 +159,7 @@ static inline int nx_rename(struct owfs_inode *odir, const char *oname,
 			    unsigned int flags)
 {
 	return owfs_rename(odir, oname, strlen(oname), ndir, nname,
-			   strlen(nname), flags);
+			   strlen(nname), flags, NULL);
 }
 
 /* What @name names; 0: nothing. */

@@ -185,10 +185,10 @@ static void test_writes_change_times_and_clear_set_id_bits(void **state)
 	assert_int_equal(inode->i_attr.mode, S_IFREG | 06755);
 	assert_true(inode->i_attr.mtime.tv_nsec != m.tv_nsec);
 	assert_true(inode->i_attr.ctime.tv_nsec == inode->i_attr.mtime.tv_nsec);
-	assert_int_equal(owfs_file_write(inode, "x", 1, 0, false, true), 1);
+	assert_int_equal(owfs_file_write(inode, "x", 1, 0, false, OWFS_SET_KILL_SUIDGID), 1);
 	assert_int_equal(inode->i_attr.mode, S_IFREG | 0755);
 	inode->i_attr.mode = S_IFREG | 06644;	/* set-gid means locking here */
-	assert_int_equal(owfs_file_write(inode, "x", 1, 0, false, true), 1);
+	assert_int_equal(owfs_file_write(inode, "x", 1, 0, false, OWFS_SET_KILL_SUIDGID), 1);
 	assert_int_equal(inode->i_attr.mode, S_IFREG | 02644);
 	assert_int_equal(owfs_file_read(inode, big, 1, 0), 1);
 	assert_true(inode->i_attr.atime.tv_nsec != a.tv_nsec);

@@ -8,6 +8,7 @@
 #include <linux/falloc.h>
 #include <sys/mman.h>
 
+#include "file/attr.h"
 #include "file/cut.h"
 #include "file/file.h"
 #include "file/iomap.h"
@@ -101,7 +102,7 @@ static int op_write(struct owfs_inode *inode)
 	ssize_t n;
 
 	memset(buf, 'n', 20 * BS);
-	n = owfs_file_write(inode, buf, 20 * BS - 50, 3 * BS + 7, false, true);
+	n = owfs_file_write(inode, buf, 20 * BS - 50, 3 * BS + 7, false, OWFS_SET_KILL_SUIDGID);
 	return n < 0 ? (int)n : 0;
 }
 

@@ -220,7 +220,7 @@ static void change_attributes(struct disk *d)
 		assert_int_equal(owfs_rename(d->root, i % 2 ? "g" : "f0",
 					     i % 2 ? 1 : 2, d->root,
 					     i % 2 ? "f0" : "g", i % 2 ? 2 : 1,
-					     0), 0);
+					     0, NULL), 0);
 	}
 	owfs_iput(inode);
 	remove_all(d, had);
@@ -247,7 +247,7 @@ static void grow_names(struct disk *d)
 	for (i = 0, n = d->names; i < n; i++) {
 		snprintf(longer + 240, 15, "%u", i);
 		ret = owfs_rename(d->root, name, (size_t)name_of(name, i),
-				  d->root, longer, strlen(longer), 0);
+				  d->root, longer, strlen(longer), 0, NULL);
 		if (ret)
 			break;
 		done++;

@@ -403,7 +403,7 @@ static void look_xattrs(struct owfs_inode *inode)
 {
 	static char value[OWFS_XATTR_SIZE_MAX];
 	char list[512], *name;
-	ssize_t n = owfs_listxattr(inode, list, sizeof(list));
+	ssize_t n = owfs_listxattr(inode, list, sizeof(list), NULL);
 
 	answer(inode->i_fs, n);
 	for (name = list; n > 0 && name < list + n; name += strlen(name) + 1) {
@@ -434,7 +434,7 @@ static void change_file(struct owfs_inode *inode)
 	const int keep = FALLOC_FL_KEEP_SIZE;
 	struct owfs_fs *fs = inode->i_fs;
 
-	answer(fs, owfs_file_write(inode, buf, 5000, 100, false, true));
+	answer(fs, owfs_file_write(inode, buf, 5000, 100, false, OWFS_SET_KILL_SUIDGID));
 	answer(fs, owfs_file_write(inode, buf, sizeof(buf), 30 * BS, false,
 				   false));
 	answer(fs, owfs_file_write(inode, buf, 10, 0, true, false));

@@ -183,13 +183,13 @@ static void test_list_has_every_name_once(void **state)
 	unsigned int n = 0, bits = 0;
 
 	(void)state;
-	assert_int_equal(owfs_xattr_list(file, list, sizeof(list)), 0);
+	assert_int_equal(owfs_xattr_list(file, list, sizeof(list), NULL, NULL), 0);
 	assert_int_equal(set("user.a", "1", 1, 0), 0);
 	assert_int_equal(set("user.bb", fill(3000, 1), 3000, 0), 0);
 	assert_int_equal(set("trusted.c", "", 0, 0), 0);
-	assert_int_equal(owfs_xattr_list(file, NULL, 0), 7 + 8 + 10);
-	assert_int_equal(owfs_xattr_list(file, list, 24), -ERANGE);
-	len = owfs_xattr_list(file, list, sizeof(list));
+	assert_int_equal(owfs_xattr_list(file, NULL, 0, NULL, NULL), 7 + 8 + 10);
+	assert_int_equal(owfs_xattr_list(file, list, 24, NULL, NULL), -ERANGE);
+	len = owfs_xattr_list(file, list, sizeof(list), NULL, NULL);
 	assert_int_equal(len, 25);
 	for (char *p = list; p < list + len; p += strlen(p) + 1, n++) {
 		bits |= strcmp(p, "user.a") ? 0 : 1;
@@ -315,7 +315,7 @@ static void test_damaged_item_makes_the_filesystem_readonly(void **state)
 	key = first_key(OWFS_ITEM_XATTR);
 	poke(&key, "garbage", 7);
 	assert_int_equal(get("user.a", 10), -EFSCORRUPTED);
-	assert_int_equal(owfs_xattr_list(file, list, sizeof(list)),
+	assert_int_equal(owfs_xattr_list(file, list, sizeof(list), NULL, NULL),
 			 -EFSCORRUPTED);
 	assert_int_equal(owfs_fs_writable(fx.fs), -EROFS);
 }
