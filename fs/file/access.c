@@ -210,7 +210,7 @@ static int set_acl_trans(const struct set_acl *s, struct owfs_access *a)
 	if (ret)
 		return ret;
 	if (a->n == 0 && mode == inode->i_attr.mode)
-		return s->acl ? 0 : -ENODATA;
+		return 0;
 	ret = owfs_names_prefetch(inode);
 	if (!ret)
 		ret = owfs_access_begin(a, inode->i_fs, &tr, 1, 1,

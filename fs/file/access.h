@@ -49,8 +49,9 @@ int owfs_access_apply(struct owfs_access *a, struct owfs_trans *tr);
 /*
  * Set or remove (@value NULL) the list @name, whatever it was.  The mode follows
  * an access list, without S_ISGID if @kill_sgid; one that says no more than
- * the mode is not kept.  -EINVAL, -E2BIG; -EACCES: a default list of what is no
- * directory; -EOPNOTSUPP: of a symbolic link.
+ * the mode is not kept.  Removing what is not there is no error.  -EINVAL,
+ * -E2BIG; -EACCES: a default list of what is no directory; -EOPNOTSUPP: of a
+ * symbolic link.
  */
 int owfs_access_set_acl(struct owfs_inode *inode, const char *name,
 			const void *value, size_t size, bool kill_sgid);
