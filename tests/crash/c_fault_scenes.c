@@ -70,6 +70,15 @@ const struct scene fault_scenes[] = {
 		ON(OP_REMOVEXATTR, "n2"), SYNC, END } },
 	{ .name = "chmod", .steps = {
 		ON(OP_CHMOD, "n0", .num = 0600), SYNC, END } },
+	{ .name = "lists", .steps = {
+		ON(OP_SETLIST, "d1", .pos = 1, .len = 3, .num = 0750),
+		ON(OP_SETLIST, "n0", .len = 2, .num = 0640),
+		ON(OP_CREATE, "d1/new"), ON(OP_MKDIR, "d1/dir"), SYNC,
+		ON(OP_CHMOD, "d1/new", .num = 0604), SYNC, END } },
+	{ .name = "long-lists", .steps = {
+		ON(OP_SETLIST, "d0", .pos = 1, .len = 140, .num = 0750),
+		ON(OP_MKDIR, "d0/dir"), SYNC,
+		ON(OP_SETLIST, "d0/dir", .len = 2, .num = 0700), SYNC, END } },
 	{ .name = "read", .steps = {
 		ON(STEP_READ, "n0"), ON(STEP_READ, "n1"), ON(STEP_READ, "n2"),
 		END } },

@@ -15,6 +15,12 @@ struct mentry {
 	unsigned int id;
 };
 
+/* An access control list, but for the bits that are in a mode. */
+struct mlist {
+	bool set;
+	unsigned int users, perm;
+};
+
 struct mnode {
 	bool live;
 	uint32_t mode;
@@ -25,6 +31,8 @@ struct mnode {
 	bool hashed;			/* ... if known */
 	uint32_t xlen[XATTRS];
 	unsigned char *xval[XATTRS];	/* NULL: not set */
+	struct mlist access, dflt;	/* the latter of directories, */
+	uint32_t dflt_mode;		/* ... with what it says itself */
 	unsigned int parent;		/* directories */
 	struct mentry *entries;		/* sorted by name */
 	unsigned int nentries;
@@ -46,8 +54,8 @@ const struct op_profile op_profile_mixed = {
 		[OP_RENAME] = 8, [OP_EXCHANGE] = 2, [OP_WRITE] = 18,
 		[OP_APPEND] = 6, [OP_TRUNCATE] = 7, [OP_PUNCH] = 4,
 		[OP_ZERO] = 3, [OP_PREALLOC] = 3, [OP_PREALLOC_KEEP] = 2,
-		[OP_SETXATTR] = 4, [OP_REMOVEXATTR] = 1, [OP_CHMOD] = 2,
-		[OP_FSYNC] = 4, [OP_SYNC] = 2, [OP_REMOUNT] = 1,
+		[OP_SETXATTR] = 4, [OP_REMOVEXATTR] = 1, [OP_CHMOD] = 3,
+		[OP_SETLIST] = 5, [OP_FSYNC] = 4, [OP_SYNC] = 2, [OP_REMOUNT] = 1,
 	},
 };
 
@@ -100,7 +108,7 @@ static const char *const op_names[OP_KINDS] = {
 	"create", "mkdir", "symlink", "link", "unlink", "rmdir", "rename",
 	"exchange", "write", "append", "truncate", "punch", "zero",
 	"prealloc", "prealloc_keep", "setxattr", "removexattr", "chmod",
-	"fsync", "sync", "remount",
+	"setlist", "fsync", "sync", "remount",
 };
 
 void op_to_text(const struct op *op, char *buf, size_t size)
@@ -129,6 +137,55 @@ void op_bytes(const struct op *op, unsigned char *buf, size_t len)
 	}
 	for (; i < len; i++)
 		buf[i] = (unsigned char)rng_next(&r);
+}
+
+static unsigned char *put_entry(unsigned char *p, unsigned int tag,
+				unsigned int perm, uint32_t id)
+{
+	const unsigned char bytes[8] = {
+		(unsigned char)tag, 0, (unsigned char)perm, 0, id & 0xff,
+		id >> 8 & 0xff, id >> 16 & 0xff, id >> 24,
+	};
+
+	memcpy(p, bytes, sizeof(bytes));
+	return p + sizeof(bytes);
+}
+
+/* The list as the kernel would hand it over. */
+static size_t list_bytes(unsigned char *buf, uint32_t mode,
+			 const struct mlist *list)
+{
+	const uint32_t nobody = UINT32_MAX;
+	unsigned char *p = buf + 4;
+	unsigned int i;
+
+	memcpy(buf, "\2\0\0\0", 4);
+	p = put_entry(p, 0x01, mode >> 6 & 7, nobody);
+	for (i = 0; i < list->users; i++)
+		p = put_entry(p, 0x02, list->perm, 1000 + i);
+	if (!list->users)
+		p = put_entry(p, 0x04, mode >> 3 & 7, nobody);
+	else
+		p = put_entry(p, 0x04, list->perm, nobody);
+	if (list->users)
+		p = put_entry(p, 0x10, mode >> 3 & 7, nobody);
+	p = put_entry(p, 0x20, mode & 7, nobody);
+	return (size_t)(p - buf);
+}
+
+static struct mlist list_of(const struct op *op)
+{
+	return (struct mlist){
+		.set = op->len > 0, .users = (unsigned int)op->len,
+		.perm = op->seed & 7,
+	};
+}
+
+size_t op_list(const struct op *op, unsigned char *buf)
+{
+	const struct mlist list = list_of(op);
+
+	return list_bytes(buf, op->num, &list);
 }
 
 static void random_path(char *path, const struct op_profile *p, struct rng *r)
@@ -166,12 +223,15 @@ void op_random(struct op *op, const struct op_profile *p, struct rng *r)
 	random_path(op->path, p, r);
 	random_path(op->path2, p, r);
 	op->seed = rng_next(r);
-	op->num = (unsigned int)rng_below(r, op->kind == OP_CHMOD ? 0777
-								  : XATTRS);
+	op->num = (unsigned int)rng_below(r, op->kind == OP_CHMOD ||
+					  op->kind == OP_SETLIST ? 0777
+								 : XATTRS);
 	op->pos = random_offset(p, r, p->max_size);
 	op->len = 1 + random_offset(p, r, p->max_io);
 	if (op->kind == OP_SETXATTR)
 		op->len = rng_below(r, rng_below(r, 3) ? 60 : XATTR_MAX);
+	if (op->kind == OP_SETLIST)
+		op->len = rng_below(r, rng_below(r, 3) ? 4 : OP_LIST_USERS);
 	if (op->kind == OP_PUNCH || op->kind == OP_ZERO)
 		op->len = 1 + random_offset(p, r, p->max_size);
 }
@@ -360,6 +420,19 @@ static int walk(const struct model *m, const char *path)
 
 /* ------------------------------------------------------------ names change */
 
+/* From the directory's default list: lists, and a mode of both. */
+static void inherit(const struct mnode *dir, struct mnode *n)
+{
+	if (!dir->dflt.set || S_ISLNK(n->mode))
+		return;
+	n->mode &= S_IFMT | dir->dflt_mode;
+	n->access = dir->dflt;
+	if (!S_ISDIR(n->mode))
+		return;
+	n->dflt = dir->dflt;
+	n->dflt_mode = dir->dflt_mode;
+}
+
 static int apply_new(struct model *m, const struct op *op, uint32_t mode)
 {
 	const char *name;
@@ -370,6 +443,7 @@ static int apply_new(struct model *m, const struct op *op, uint32_t mode)
 	if (entry_find(m, dir, name) >= 0)
 		return -EEXIST;
 	id = (int)node_new(m, mode);
+	inherit(&m->nodes[dir], &m->nodes[id]);
 	entry_add(&m->nodes[dir], name, id);
 	if (S_ISDIR(mode)) {
 		m->nodes[id].parent = dir;
@@ -591,6 +665,28 @@ static int apply_chmod(struct model *m, const struct op *op)
 	return 0;
 }
 
+static int apply_setlist(struct model *m, const struct op *op)
+{
+	int id = walk(m, op->path);
+	struct mnode *n;
+
+	if (id < 0)
+		return id;
+	n = &m->nodes[id];
+	if (S_ISLNK(n->mode))
+		return -EOPNOTSUPP;
+	if (!(op->pos & 1)) {
+		n->mode = (n->mode & S_IFMT) | op->num;
+		n->access = list_of(op);
+		return 0;
+	}
+	if (!S_ISDIR(n->mode))
+		return op->len ? -EACCES : 0;
+	n->dflt = list_of(op);
+	n->dflt_mode = op->num;
+	return 0;
+}
+
 int model_apply(struct model *m, const struct op *op)
 {
 	switch (op->kind) {
@@ -615,6 +711,8 @@ int model_apply(struct model *m, const struct op *op)
 		return apply_xattr(m, op);
 	case OP_CHMOD:
 		return apply_chmod(m, op);
+	case OP_SETLIST:
+		return apply_setlist(m, op);
 	case OP_FSYNC:
 		return walk(m, op->path) < 0 ? walk(m, op->path) : 0;
 	case OP_SYNC:
@@ -659,6 +757,18 @@ uint64_t digest_xattr(const char *name, size_t len, const void *value,
 				    XXH3_64bits(name, len));
 }
 
+static uint64_t digest_list(const char *name, uint32_t mode,
+			    const struct mlist *list)
+{
+	unsigned char bytes[OP_LIST_BYTES];
+	size_t len;
+
+	if (!list->set)
+		return 0;
+	len = list_bytes(bytes, mode, list);
+	return digest_xattr(name, strlen(name), bytes, len);
+}
+
 static uint64_t node_xattrs(const struct mnode *n)
 {
 	uint64_t sum = 0;
@@ -671,7 +781,8 @@ static uint64_t node_xattrs(const struct mnode *n)
 		snprintf(name, sizeof(name), "user.x%d", i);
 		sum += digest_xattr(name, strlen(name), n->xval[i], n->xlen[i]);
 	}
-	return sum;
+	return sum + digest_list("system.posix_acl_access", n->mode, &n->access) +
+	       digest_list("system.posix_acl_default", n->dflt_mode, &n->dflt);
 }
 
 struct walk_state {

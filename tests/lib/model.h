@@ -23,7 +23,7 @@ enum op_kind {
 	OP_CREATE, OP_MKDIR, OP_SYMLINK, OP_LINK, OP_UNLINK, OP_RMDIR,
 	OP_RENAME, OP_EXCHANGE, OP_WRITE, OP_APPEND, OP_TRUNCATE, OP_PUNCH,
 	OP_ZERO, OP_PREALLOC, OP_PREALLOC_KEEP, OP_SETXATTR, OP_REMOVEXATTR,
-	OP_CHMOD,
+	OP_CHMOD, OP_SETLIST,
 	OP_FSYNC, OP_SYNC, OP_REMOUNT,		/* promises */
 	OP_KINDS
 };
@@ -59,6 +59,14 @@ void op_random(struct op *op, const struct op_profile *p, struct rng *r);
 void op_to_text(const struct op *op, char *buf, size_t size);
 /* The bytes an OP_WRITE or OP_SETXATTR carries. */
 void op_bytes(const struct op *op, unsigned char *buf, size_t len);
+/*
+ * An OP_SETLIST sets the access list of an object, or if pos is odd the default
+ * list of a directory: permissions num for owner, mask and others, and len users
+ * (none: no list).  Its bytes in @buf, and how many.
+ */
+#define OP_LIST_USERS	150
+#define OP_LIST_BYTES	(4 + 8 * (OP_LIST_USERS + 4))
+size_t op_list(const struct op *op, unsigned char *buf);
 bool op_is_promise(const struct op *op);
 
 struct model;

@@ -225,6 +225,17 @@ static int do_setxattr(struct owfs_inode *inode, const struct op *op)
 	return ret;
 }
 
+static int do_setlist(struct owfs_inode *inode, const struct op *op)
+{
+	const char *name = op->pos & 1 ? OWFS_ACL_DEFAULT : OWFS_ACL_ACCESS;
+	unsigned char buf[OP_LIST_BYTES];
+	size_t len = op_list(op, buf);
+
+	if ((op->pos & 1) && !op->len)
+		return owfs_removexattr(inode, name, strlen(name));
+	return owfs_setxattr(inode, name, strlen(name), buf, len, 0);
+}
+
 static int do_setattr(struct owfs_inode *inode, const struct op *op)
 {
 	struct owfs_attr attr = { .mode = op->num, .size = op->pos };
@@ -276,6 +287,9 @@ static int apply_inode(struct owfs_fs *fs, const struct op *op)
 	case OP_SETXATTR:
 	case OP_REMOVEXATTR:
 		ret = do_setxattr(inode, op);
+		break;
+	case OP_SETLIST:
+		ret = do_setlist(inode, op);
 		break;
 	case OP_FSYNC:
 		ret = owfs_file_fsync(inode, false);
