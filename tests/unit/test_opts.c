@@ -140,6 +140,22 @@ static const char *complaint(const char *line)
 	return text;
 }
 
+static void test_other_owners(void **state)
+{
+	struct owfs_opts o;
+
+	(void)state;
+	accept(&o, "owfs-fuse IMAGE DIR");
+	assert_false(o.uid_given || o.gid_given);
+	accept(&o, "owfs-fuse -o uid=12,gid=34 IMAGE DIR");
+	assert_true(o.uid_given && o.gid_given);
+	assert_int_equal(o.uid, 12);
+	assert_int_equal(o.gid, 34);
+	accept(&o, "owfs-fuse -o uid=root IMAGE DIR");
+	assert_true(o.uid_given && !o.gid_given);
+	assert_int_equal(o.uid, 0);
+}
+
 static void test_near_misses_get_a_hint(void **state)
 {
 	static const struct { const char *word, *meant; } tries[] = {
@@ -177,6 +193,12 @@ static void test_helper_understands_fstab(void **state)
 	(void)state;
 	accept(&o, "/sbin/mount.owfs IMAGE DIR -n -v -o rw,defaults,nofail,noauto,users,_netdev,x-systemd.automount,X-a=b,comment=c,nodev");
 	assert_true(o.helper && o.verbose);
+	accept(&o, "mount.owfs IMAGE DIR -o rw,auto,user,owner,group,_netdev,x-systemd.requires=a.service,x-systemd.mount-timeout=5,X-mount.owner=me,x-initrd.mount,comment=systemd.automount,user=someone,uhelper=udisks2,helper=other,loop=/dev/loop7,relatime,norelatime,strictatime,lazytime,diratime,mand,nomand,silent,loud,iversion,default_permissions,nouser,nousers,noowner,nogroup");
+	assert_string_equal(o.kernel, "");
+	accept(&o, "mount.owfs IMAGE DIR -o remount,ro,context=system_u:object_r:mnt_t");
+	assert_true(o.remount && o.readonly);
+	assert_string_equal(o.kernel, "context=system_u:object_r:mnt_t");
+	accept(&o, "/sbin/mount.owfs IMAGE DIR -n -v -o rw,defaults,nofail,noauto,users,_netdev,x-systemd.automount,X-a=b,comment=c,nodev");
 	assert_false(o.foreground);
 	assert_string_equal(o.kernel, "nodev");
 	accept(&o, "mount.fuse.owfs IMAGE DIR -f");
@@ -203,6 +225,9 @@ static void test_nonsense_is_refused(void **state)
 		"owfs-fuse -o errors=panic IMAGE DIR",
 		"owfs-fuse -o iomap=maybe IMAGE DIR",
 		"owfs-fuse -o offset= IMAGE DIR",
+		"owfs-fuse -o uid= IMAGE DIR", "owfs-fuse -o gid=-1 IMAGE DIR",
+		"owfs-fuse -o uid=4294967295 IMAGE DIR",
+		"owfs-fuse -o umask=022 IMAGE DIR",
 		"owfs-fuse -o offset=-1 IMAGE DIR",
 		"owfs-fuse -o offset=1X IMAGE DIR",
 		"owfs-fuse -o offset=9000000T IMAGE DIR",
@@ -228,6 +253,7 @@ int main(void)
 		cmocka_unit_test(test_plain_call_has_defaults),
 		cmocka_unit_test(test_own_options_are_understood),
 		cmocka_unit_test(test_window_takes_sizes),
+		cmocka_unit_test(test_other_owners),
 		cmocka_unit_test(test_near_misses_get_a_hint),
 		cmocka_unit_test(test_kernel_options_go_to_the_mount),
 		cmocka_unit_test(test_helper_understands_fstab),
