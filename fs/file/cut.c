@@ -455,13 +455,14 @@ static int punch_locked(struct owfs_inode *inode, uint64_t pos, uint64_t end,
 			bool keep_size)
 {
 	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
-	struct cut c = {
-		.inode = inode, .size = owfs_file_size(inode),
-		.class = class_of(div_round_up(pos, bs) < end / bs),
-	};
+	struct cut c = { .inode = inode, .size = owfs_file_size(inode) };
 	int ret;
 
 	c.newsize = keep_size ? 0 : end;
+	/* behind the end of the file the last block holds nothing */
+	if (keep_size && end > c.size)
+		end = div_round_up(end, bs) * bs;
+	c.class = class_of(div_round_up(pos, bs) < end / bs);
 	ret = cut_bytes(&c, pos, end);
 	if (!ret)
 		ret = cut_commit(&c);

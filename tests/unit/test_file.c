@@ -424,6 +424,28 @@ static void test_zeroing_gives_partial_blocks_a_place_too(void **state)
 	}
 }
 
+static void test_a_punch_past_the_end_takes_the_last_block(void **state)
+{
+	struct owfs_inode *inode = fx_file(&fx);
+
+	(void)state;
+	put(inode, 0, 2 * BS + 100, 'a');
+	fallocate_ok(inode, PUNCH, 2 * BS, 99);
+	assert_int_equal(inode->i_attr.nblocks, 3);
+	assert_bytes(inode, 2 * BS + 99, 1, 'a');
+	fallocate_ok(inode, PUNCH, 2 * BS, 101);
+	assert_int_equal(inode->i_attr.nblocks, 2);
+	assert_int_equal(owfs_file_size(inode), 2 * BS + 100);
+	assert_bytes(inode, 2 * BS, 100, 0);
+	put(inode, 2 * BS, 100, 'b');
+	fallocate_ok(inode, PUNCH, BS + 5, 2 * BS);
+	assert_int_equal(inode->i_attr.nblocks, 2);
+	assert_bytes(inode, BS, 5, 'a');
+	assert_bytes(inode, BS + 5, BS + 95, 0);
+	fx_check(&fx);
+	owfs_iput(inode);
+}
+
 static void test_preallocation_changes_times_even_of_what_is_there(void **state)
 {
 	static const struct owfs_attr old = { .size = 0 };
@@ -631,6 +653,7 @@ int main(void)
 		T(test_zeroing_never_makes_written_blocks_unwritten),
 		T(test_sizes_after_fallocate_are_as_asked),
 		T(test_zeroing_gives_partial_blocks_a_place_too),
+		T(test_a_punch_past_the_end_takes_the_last_block),
 		T(test_preallocation_changes_times_even_of_what_is_there),
 		T(test_seek_finds_data_and_holes),
 		T(test_impossible_requests_are_refused),
