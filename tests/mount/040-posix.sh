@@ -5,6 +5,7 @@
 # included, are as on the kernel's ext4 but for what posix/differences lists;
 # and a remount shows the same tree.
 #
+#	OPTIONS=...	of the mount
 #	PARTS=N		every N-th case (1: all of them)
 #	PART=K		beginning with the K-th
 #	SECTIONS=...	only these
@@ -44,12 +45,12 @@ on_ext4()
 on_owfs()
 {
 	t_image "$size"
-	t_mount
+	t_mount -o "${OPTIONS-defaults}"
 	mkdir "$MNT/t"
 	# shellcheck disable=SC2086
 	"$cases" -p "$part/$parts" "$MNT/t" ${SECTIONS-} > "$T/owfs.txt"
 	tree "$MNT" > "$T/before"
-	t_remount
+	t_remount -o "${OPTIONS-defaults}"
 	tree "$MNT" > "$T/after"
 	diff "$T/before" "$T/after" | head || t_fail "a remount shows another tree"
 	t_umount

@@ -59,6 +59,8 @@ void state_drop(struct snap *s);
 /* What is different; times not before @since are "now". */
 void state_print(const struct snap *old, const struct snap *new,
 		 const struct timespec *since, bool atimes);
+/* Tell nothing of blocks. */
+extern bool state_coarse;
 /* Give everything times that lie far back. */
 void state_age(void);
 /* A path or name, long runs of one character as *N. */

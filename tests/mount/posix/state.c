@@ -225,6 +225,7 @@ static const struct obj *find_path(const struct snap *s, const char *path)
 	return bsearch(&key, s->obj, s->n, sizeof(key), by_path);
 }
 
+/* Now, in this run, or a time that somebody has set. */
 static void print_time(const char *name, const struct statx_timestamp *old,
 		       const struct statx_timestamp *new,
 		       const struct timespec *since)
@@ -237,11 +238,13 @@ static void print_time(const char *name, const struct statx_timestamp *old,
 	if (old && old->tv_sec == new->tv_sec && old->tv_nsec == new->tv_nsec)
 		return;
 	clock_gettime(CLOCK_REALTIME, &now);
-	if (is_before(&ts, since) || is_before(&now, &ts))
+	if (!is_before(&ts, since) && !is_before(&now, &ts))
+		printf(" %s", name);
+	else if (ts.tv_sec > since->tv_sec - 3600 && is_before(&ts, since))
+		printf(" %s=before", name);
+	else
 		printf(" %s=%lld.%09u", name, (long long)new->tv_sec,
 		       new->tv_nsec);
-	else
-		printf(" %s", name);
 }
 
 static void print_times(const struct obj *old, const struct obj *new,
@@ -256,15 +259,23 @@ static void print_times(const struct obj *old, const struct obj *new,
 	print_time("b", o ? &o->stx_btime : NULL, &n->stx_btime, since);
 }
 
-/* Nothing, less than the size, as much, more. */
+bool state_coarse;
+
+/*
+ * Nothing, less than the size, as much, more; "x" where attributes may have
+ * blocks of their own.  Many extents may, too: then nothing is told.
+ */
 static char blocks_class(const struct obj *o)
 {
 	uint64_t want = (o->sx.stx_size + 4095) / 4096 * 8;
 
+	if (o->xhash || state_coarse)
+		return 'x';
 	if (!o->sx.stx_blocks)
 		return '0';
-	return o->sx.stx_blocks < want ? '<' :
-	       o->sx.stx_blocks > want ? '>' : '=';
+	if (o->sx.stx_blocks == want)
+		return '=';
+	return o->sx.stx_blocks < want ? '<' : '>';
 }
 
 static char type_of(unsigned int mode)
