@@ -19,8 +19,7 @@ static void compose(const struct check *ck, char *line, size_t size,
 		    const char *detail)
 {
 	snprintf(line, size, "%s%s %" PRIu64 ": %s: %s",
-		 ck->root == &ck->sb.root[1] && what != BAD_COMMIT_BEFORE ?
-		 "commit before the last: " : "",
+		 ck->root == &ck->sb.root[1] ? "commit before the last: " : "",
 		 kind, id, owfs_problem_info(what)->text, detail);
 }
 
@@ -54,7 +53,7 @@ bool problem(struct check *ck, enum owfs_problem what, const char *kind,
 	if (!ck->fixes)
 		return false;
 	/* one answer for all of that commit */
-	if (ck->root == &ck->sb.root[1] && what != BAD_COMMIT_BEFORE)
+	if (ck->root == &ck->sb.root[1])
 		return false;
 	return fixes_answer(ck->fixes, what, line);
 }
@@ -131,13 +130,19 @@ static int run_passes(struct check *ck)
 	return ret ? ret : pass5_space(ck);
 }
 
-/* Whether to go back is a question only where the last commit has holes. */
+/*
+ * Whether to go back is a question only where the last commit has holes, and
+ * may have been torn: after an unmount, or when errors are on record, it was
+ * complete once, so what is lost of it was lost later, and what is left is
+ * worth more than the commit before.  A repair puts itself on record first.
+ */
 static void judge_before(struct check *ck)
 {
 	struct owfs_check_param p = *ck->param;
 	struct owfs_check_report r;
 
-	if (!ck->holes || !ck->sb.root[1].gen)
+	if (!ck->holes || !ck->sb.root[1].gen ||
+	    (ck->sb.state & (OWFS_STATE_CLEAN | OWFS_STATE_ERROR)))
 		return;
 	p.commits = OWFS_CHECK_PREVIOUS;
 	p.msg = NULL;
@@ -148,6 +153,18 @@ static void judge_before(struct check *ck)
 		ck->fixes->go_back = true;
 }
 
+/*
+ * Is the commit before worse than the last?  What is wrong with both, and
+ * stays so, is no reason to give it up.
+ */
+static void compare_commits(struct check *ck, unsigned int here)
+{
+	if (ck->problems_before > here &&
+	    problem(ck, BAD_COMMIT_BEFORE, "generation", ck->sb.root[1].gen,
+		    "problems=%u", ck->problems_before))
+		ck->fixes->previous = true;
+}
+
 static int run_commit(struct check *ck)
 {
 	unsigned int before = ck->report->problems;
@@ -155,11 +172,13 @@ static int run_commit(struct check *ck)
 
 	if (ret)
 		return ret;
-	if (ck->root == &ck->sb.root[1] && ck->report->problems != before &&
-	    problem(ck, BAD_COMMIT_BEFORE, "generation", ck->root->gen,
-		    "problems=%u", ck->report->problems - before))
-		ck->fixes->previous = true;
-	if (!ck->fixes || ck->root != &ck->sb.root[0])
+	before = ck->report->problems - before;
+	if (ck->root == &ck->sb.root[1]) {
+		ck->problems_before = before;
+		return 0;
+	}
+	compare_commits(ck, before);
+	if (!ck->fixes)
 		return 0;
 	judge_before(ck);
 	return ck->fixes->err ? ck->fixes->err : ck->repair(ck);
@@ -185,6 +204,8 @@ static int check_commit(struct check *ck, const struct owfs_root *root)
 	usedmap_free(&ck->used);
 	usedmap_free(&ck->nodes);
 	usedmap_free(&ck->maybe);
+	/* what is wrong with a copy the next commit shall hear, too */
+	owfs_bufcache_shrink(ck->bc, true);
 	ck->root = NULL;
 	return ret;
 }

@@ -86,6 +86,8 @@ static void count_refusal(struct fixes *fx, enum owfs_problem what)
 	if (what == BAD_MAP_READ || what == BAD_MAP_FREE ||
 	    what == BAD_MAP_FREED)
 		fx->refused_map++;
+	if (what == BAD_NODE_READ || what == BAD_NODE_TWICE)
+		fx->refused_hole++;
 	if (keeps_blocks(what))
 		fx->refused_loss++;
 }
@@ -136,7 +138,8 @@ void fixes_new_round(struct fixes *fx)
 		.ask = fx->ask, .ask_ctx = fx->ask_ctx,
 		.only_safe = fx->only_safe,
 		.said = fx->said, .said_size = fx->said_size,
-		.nsaid = fx->nsaid, .round = fx->round + 1 };
+		.nsaid = fx->nsaid, .round = fx->round + 1,
+		.on_the_way = fx->on_the_way };
 	int i;
 
 	for (i = 0; i < FIX_PHASES; i++)
@@ -202,6 +205,18 @@ void fix_touch(struct check *ck, struct owfs_key key)
 {
 	ck->fixes->keep_freed = true;
 	note_key(ck, FIX_NODES, FIX_TOUCH, key, key);
+}
+
+void fix_cut(struct check *ck, unsigned int level, struct owfs_key low,
+	     struct owfs_key last)
+{
+	struct fix *f = note(ck, FIX_HOLES, FIX_CUT);
+
+	if (!f)
+		return;
+	f->key = low;
+	f->last = last;
+	f->value = level;
 }
 
 void fix_put(struct check *ck, enum fix_phase ph, struct owfs_key key,

@@ -17,6 +17,7 @@ struct check;
 
 /* In this order; a later one needs what the earlier ones have mended. */
 enum fix_phase {
+	FIX_HOLES,
 	FIX_NODES,
 	FIX_ITEMS,
 	FIX_NAMES,
@@ -24,6 +25,7 @@ enum fix_phase {
 };
 
 enum fix_kind {
+	FIX_CUT,		/* what should be below level value, key to last */
 	FIX_TOUCH,		/* write the nodes above key anew */
 	FIX_PUT,		/* insert or replace the item */
 	FIX_DEL,		/* remove the item if it is there */
@@ -75,12 +77,14 @@ struct fixes {
 	struct said *said;
 	size_t said_size, nsaid;
 	unsigned int round;
+	bool on_the_way;		/* the commit before the last is a round's */
 	int err;			/* no memory for a note */
 
 	/* of this round */
 	struct fixlist list[FIX_PHASES];
 	unsigned int refused;		/* answered no, or without a repair */
 	unsigned int refused_map;	/* of them, what makes writing unsafe */
+	unsigned int refused_hole;	/* of them, parts of the tree */
 	unsigned int refused_loss;	/* of them, what may own blocks */
 	unsigned int map_bad;		/* the map needs to be rebuilt ... */
 	unsigned int map_leak, map_count;	/* ... or only to be exact */
@@ -95,6 +99,7 @@ struct fixes {
 	bool find_unmap;		/* look for extents that have nodes' blocks */
 	enum owfs_problem why;		/* the problem answered last */
 	unsigned int applied;		/* changes made */
+	bool committed;			/* ... leaving a commit from before them */
 };
 
 /* A line is about to be said: false if it has been, in an earlier round. */
@@ -110,6 +115,8 @@ size_t fixes_pending(const struct fixes *fx);
 
 /* Notes; what the problem was is remembered from problem(). */
 void fix_touch(struct check *ck, struct owfs_key key);
+void fix_cut(struct check *ck, unsigned int level, struct owfs_key low,
+	     struct owfs_key last);
 void fix_put(struct check *ck, enum fix_phase ph, struct owfs_key key,
 	     const void *val, size_t len);
 void fix_del(struct check *ck, enum fix_phase ph, struct owfs_key key);

@@ -9,7 +9,9 @@
  *
  * While something in the tree waits for its repair, or part of it cannot be
  * read, nothing becomes free: what seems to belong to nobody may be what the
- * repair brings back.
+ * repair brings back.  Of a group whose bitmap is lost nobody can say that: of
+ * what is lost below the tree's holes as well, nothing there is protected, for
+ * nothing could be proved of it (fix_holes.c).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -51,8 +53,6 @@ static void wanted_bits(struct remap *rm, uint64_t g, bool known)
 	add_bits(rm->want, usedmap_bits(&ck->maybe, g), rm->nwords);
 	if (known)
 		add_bits(rm->want, rm->map, rm->nwords);
-	else if (ck->holes)
-		memset(rm->want, 0xff, rm->nwords * sizeof(uint64_t));
 }
 
 static int remap_group(struct remap *rm, uint64_t g)

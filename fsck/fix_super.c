@@ -19,6 +19,13 @@ static int write_slot(struct check *ck, unsigned int slot)
 	return ret ? ret : owfs_blkdev_flush(ck->bd);
 }
 
+/* Until all is well: nobody shall take this for a crash, nor for a clean end. */
+static void set_at_work(struct check *ck)
+{
+	ck->sb.state &= ~OWFS_STATE_CLEAN;
+	ck->sb.state |= OWFS_STATE_ERROR;
+}
+
 int fix_slots(struct check *ck)
 {
 	struct fixes *fx = ck->fixes;
@@ -29,7 +36,7 @@ int fix_slots(struct check *ck)
 		/* whatever was written under a number, it is not used again */
 		ck->sb.next_gen = max_u64(ck->sb.next_gen, fx->next_gen);
 		ck->sb.seq++;
-		ck->sb.state &= ~OWFS_STATE_CLEAN;
+		set_at_work(ck);
 	}
 	for (i = 0; i < OWFS_SUPER_SLOTS && !ret; i++)
 		if (fx->slots & 1u << i) {
@@ -44,7 +51,7 @@ int fix_super_write(struct check *ck)
 	int ret;
 
 	ck->sb.seq++;
-	ck->sb.state &= ~OWFS_STATE_CLEAN;
+	set_at_work(ck);
 	ret = write_slot(ck, owfs_slots_next(&ck->slots));
 	ck->fixes->applied += !ret;
 	return ret;
@@ -66,5 +73,6 @@ int fix_commit(struct check *ck, const struct owfs_root *root, owfs_gen_t gen)
 	ck->sb.root[1] = new;
 	new.gen = gen + 1;
 	ck->sb.root[0] = new;
+	ck->fixes->on_the_way = false;
 	return fix_super_write(ck);
 }

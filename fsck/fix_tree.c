@@ -27,6 +27,7 @@ int fix_open(struct check *ck, struct owfs_fs **fsp)
 	if (ret)
 		return ret;
 	(*fsp)->fs_itable = &ck->itable;	/* hashes of names */
+	(*fsp)->fs_super.state |= OWFS_STATE_ERROR;	/* until all is well */
 	return owfs_fs_writable(*fsp);
 }
 

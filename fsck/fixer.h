@@ -52,6 +52,11 @@ int tree_store(struct owfs_trans *tr, const struct owfs_key *key,
 	       const void *val, size_t len);
 int tree_erase(struct owfs_trans *tr, const struct owfs_key *key);
 
+/* ----------------------------------------------------------- fix_holes.c */
+
+/* Cut out what cannot be read, and hang in again what is left below it. */
+int fix_holes(struct check *ck);
+
 /* ----------------------------------------------------------- fix_names.c */
 
 /* Notes for every entry whose inode's record says so. */

@@ -96,8 +96,10 @@ struct check {
 
 	/* the commit being checked */
 	const struct owfs_root *root;
+	unsigned int problems_before;	/* of the commit before, when seen */
 	struct owfs_btree *bt;
 	bool holes;			/* part of the tree could not be read */
+	bool cut_next;			/* the hole that comes is to be cut out */
 	bool touch_next;		/* first copy of the node that comes is bad */
 	struct usedmap used;
 	struct usedmap nodes;		/* of them, those of nodes */

@@ -92,7 +92,12 @@ static void check_state(struct check *ck)
 
 	ck->report->clean = (sb->state & OWFS_STATE_CLEAN) &&
 			    !(sb->state & OWFS_STATE_ERROR);
-	if (sb->state & OWFS_STATE_ERROR)
+	if (ck->fixes && ck->fixes->round > 1)
+		return;
+	if ((sb->state & OWFS_STATE_ERROR) && !sb->error_code)
+		owfs_msg(ck->param->msg, OWFS_MSG_WARN,
+			 "a repair was not finished, or has left problems");
+	else if (sb->state & OWFS_STATE_ERROR)
 		owfs_msg(ck->param->msg, OWFS_MSG_WARN,
 			 "errors were recorded: count=%u first=%s block=%" PRIu64,
 			 sb->error_count, strerror((int)sb->error_code),

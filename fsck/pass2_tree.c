@@ -138,15 +138,27 @@ static int bad(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
 	if (err == -ENOMEM)
 		return err;
 	ck->holes = true;
-	problem(ck, BAD_NODE_READ, "node", ptr->addr[0], "level=%u birth=%"
-		PRIu64 ": %s", level, ptr->birth, strerror(-err));
+	ck->cut_next = problem(ck, BAD_NODE_READ, "node", ptr->addr[0],
+			       "level=%u birth=%" PRIu64 ": %s", level,
+			       ptr->birth, strerror(-err));
 	return 0;
+}
+
+static void hole(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
+		 const struct owfs_key *low, const struct owfs_key *last)
+{
+	struct check *ck = ctx;
+
+	(void)ptr;
+	if (ck->cut_next)
+		fix_cut(ck, level, *low, *last);
+	ck->cut_next = false;
 }
 
 int pass2_tree(struct check *ck)
 {
 	const struct owfs_btree_visitor v = {
-		.enter = enter, .bad = bad, .ctx = ck };
+		.enter = enter, .bad = bad, .hole = hole, .ctx = ck };
 	int ret = owfs_btree_visit(ck->bt, &v);
 
 	return ret < 0 ? ret : pass3_end(ck);

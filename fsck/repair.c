@@ -135,6 +135,7 @@ static int apply_list(struct check *ck, const struct fixlist *l)
 
 	for (i = 0; i < l->n; i++)
 		tell_given_up(ck, &l->v[i]);
+	ck->fixes->committed = true;
 	ret = fix_open(ck, &fs);
 	if (!ret)
 		ret = apply_turn(ck, fs, l, false);
@@ -147,7 +148,7 @@ static int apply_list(struct check *ck, const struct fixlist *l)
 
 static bool any_notes(const struct fixes *fx)
 {
-	return fx->list[FIX_NODES].n || fx->list[FIX_ITEMS].n ||
+	return fx->list[FIX_HOLES].n || fx->list[FIX_NODES].n || fx->list[FIX_ITEMS].n ||
 	       fx->list[FIX_NAMES].n;
 }
 
@@ -192,6 +193,8 @@ static int apply_notes(struct check *ck)
 	struct fixes *fx = ck->fixes;
 	int i;
 
+	if (fx->list[FIX_HOLES].n)
+		return fix_holes(ck);
 	for (i = 0; i < FIX_PHASES; i++)
 		if (fx->list[i].n)
 			return apply_list(ck, &fx->list[i]);
@@ -211,13 +214,11 @@ static int apply_map(struct check *ck)
 	return 0;
 }
 
-static int apply_round(struct check *ck)
+static int apply_problems(struct check *ck)
 {
 	struct fixes *fx = ck->fixes;
 	int ret;
 
-	if (fx->only_safe && fx->refused)
-		return 0;
 	ret = fix_collect_entries(ck);
 	if (!ret)
 		ret = fix_collect_unmaps(ck);
@@ -231,9 +232,34 @@ static int apply_round(struct check *ck)
 	/* a map that was not to be corrected would give away what is in use */
 	if (fx->refused_map)
 		return 0;
+	/* ... and so would one that does not know of what was not to be cut off */
+	if (ck->holes && fx->refused_hole && fx->map_bad)
+		return 0;
 	if (!any_notes(fx))
 		return apply_map(ck);
 	return fx->map_bad ? fix_map(ck, false) : apply_notes(ck);
+}
+
+/*
+ * When there is nothing more to do, the commit before the last is a state on
+ * the way there: nobody shall fall back to it.
+ */
+static int apply_round(struct check *ck)
+{
+	struct fixes *fx = ck->fixes;
+	int ret;
+
+	if (fx->only_safe && fx->refused)
+		return 0;
+	ret = apply_problems(ck);
+	if (fx->applied) {
+		fx->on_the_way |= fx->committed;
+		return ret;
+	}
+	if (ret || !fx->on_the_way || ck->holes)
+		return ret;
+	fx->on_the_way = false;
+	return move_commits(ck, &ck->sb.root[0]);
 }
 
 /* ------------------------------------------------------------- all rounds */
@@ -267,13 +293,16 @@ static int mark_clean(struct owfs_blkdev *bd, struct repair *rp,
 static int run_rounds(struct owfs_blkdev *bd, struct repair *rp,
 		      struct owfs_repair_report *report)
 {
+	struct owfs_check_param p = rp->param->check;
 	struct fixes *fx = &rp->fixes;
 	int ret;
 
 	do {
 		fixes_new_round(fx);
-		ret = check_round(bd, &rp->param->check, &report->left, fx,
-				  apply_round, rp->param->env);
+		p.commits = fx->on_the_way ? OWFS_CHECK_CURRENT
+					   : rp->param->check.commits;
+		ret = check_round(bd, &p, &report->left, fx, apply_round,
+				  rp->param->env);
 		report->changed |= fx->applied != 0;
 	} while (!ret && fx->applied && fx->round < MAX_ROUNDS);
 	report->corrected = report->changed ? fixes_gone(fx) : 0;

@@ -415,8 +415,10 @@ static int load_bits(struct owfs_freemap *fm, uint64_t g,
 		return 0;
 	}
 	ret = owfs_map_read_bitmap(fm, g, prev, pins);
-	if (ret)
+	if (ret && (ret == -ENOMEM || !fm->mend))
 		return ret;
+	if (ret)
+		memset(pins, 0, nwords * sizeof(*pins));
 	pins_from_prev(pins, bits, nwords);
 	return 0;
 }

@@ -70,6 +70,7 @@ int owfs_btree_open(struct owfs_btree **btp, const struct owfs_btree_param *p);
 /* Young buffers are dropped unwritten. */
 void owfs_btree_close(struct owfs_btree *bt);
 
+bool owfs_btree_is_empty(struct owfs_btree *bt);	/* there is not even a root */
 unsigned int owfs_btree_height(const struct owfs_btree *bt);	/* levels, atomic read */
 /*
  * Nodes that changing items at @nplaces unrelated places (each up to @run
@@ -126,6 +127,24 @@ int owfs_btree_update(struct owfs_btree *bt, const struct owfs_key *key,
 		      const void *val, size_t len);	/* -ENOENT; length may change */
 int owfs_btree_delete(struct owfs_btree *bt, const struct owfs_key *key);	/* -ENOENT */
 
+/* ------------------------------------------------------- changing, by nodes */
+/* For fsck, in a transaction for one place, while nobody else is there. */
+
+/*
+ * The child at @level that @key leads to goes, with everything below it, and is
+ * not looked at: only the pointer is removed.  Neighbours take over the range.
+ * Afterwards the tree may be empty, and has to get something before a commit.
+ */
+int owfs_btree_cut(struct owfs_btree *bt, const struct owfs_key *key,
+		   unsigned int level);
+/*
+ * The node at @ptr, of @level and with @first as its first key, becomes part
+ * of the tree as it is.  The caller knows that no other key of the tree lies
+ * in its range, and that its block is marked used.
+ */
+int owfs_btree_adopt(struct owfs_btree *bt, const struct owfs_ptr *ptr,
+		     unsigned int level, const struct owfs_key *first);
+
 /* -------------------------------------------------------------- commit */
 
 /* The young nodes of a generation that was sealed. */
@@ -171,6 +190,9 @@ struct owfs_btree_visitor {
 	int (*bad)(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
 		   int err);
 	void *ctx;
+	/* NULL, or called after @bad: the keys that would be below, inclusive */
+	void (*hole)(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
+		     const struct owfs_key *low, const struct owfs_key *last);
 };
 int owfs_btree_visit(struct owfs_btree *bt, const struct owfs_btree_visitor *v);
 

@@ -197,6 +197,7 @@ struct owfs_path {
 	struct owfs_btree *bt;
 	enum owfs_path_mode mode;
 	bool inserting;		/* branches' first keys are lowered */
+	unsigned int stop;	/* how far down; 0: to the leaf */
 	bool root_locked;
 	unsigned int level, top;	/* nothing is held if level > top */
 	struct owfs_buf *node[OWFS_MAX_LEVEL + 1];
@@ -219,6 +220,8 @@ void owfs_path_end(struct owfs_path *p);
 
 /* The held node at the top is the root: put a branch above it. */
 int owfs_path_grow(struct owfs_path *p);
+/* The same for a path that holds nothing yet. */
+int owfs_path_raise(struct owfs_path *p);
 /*
  * The neighbour of the held node at @level, at slot @i of the held parent,
  * locked and referenced.  NULL: not in memory, or somebody is in it.  Nobody

@@ -17,6 +17,7 @@ void owfs_path_init(struct owfs_path *p, struct owfs_btree *bt,
 	p->bt = bt;
 	p->mode = mode;
 	p->inserting = inserting;
+	p->stop = 0;
 	p->root_locked = false;
 	p->level = 1;
 	p->top = 0;
@@ -327,7 +328,8 @@ static int path_shrink(struct owfs_path *p, const struct owfs_key *key)
 {
 	int ret = 0;
 
-	while (!ret && p->level > 0 && owfs_node_nitems(lowest(p)) == 1) {
+	while (!ret && p->level > p->stop &&
+	       owfs_node_nitems(lowest(p)) == 1) {
 		ret = path_to_child(p, key);
 		if (!ret)
 			ret = owfs_btree_free_node(p->bt, p->node[p->top]);
@@ -461,7 +463,7 @@ static int path_try(struct owfs_path *p, const struct owfs_key *key)
 {
 	int ret = path_root(p, key);
 
-	while (!ret && p->level > 0)
+	while (!ret && p->level > p->stop)
 		ret = path_step(p, key);
 	return ret;
 }
@@ -477,4 +479,17 @@ int owfs_path_down(struct owfs_path *p, const struct owfs_key *key)
 			break;
 	}
 	return ret;
+}
+
+int owfs_path_raise(struct owfs_path *p)
+{
+	int ret;
+
+	while ((ret = path_take_root(p)) == OWFS_BTREE_MISS) {
+		release_all(p);
+		ret = owfs_btree_fetch_miss(p->bt, &p->fetch);
+		if (ret)
+			return ret;
+	}
+	return ret ? ret : owfs_path_grow(p);
 }

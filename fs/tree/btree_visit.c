@@ -43,6 +43,9 @@ static int visit_node(const struct visit *vi, const struct owfs_ptr *ptr,
 	if (ret) {
 		if (v->bad)
 			ret = v->bad(v->ctx, ptr, expect->level, ret);
+		if (v->hole)
+			v->hole(v->ctx, ptr, expect->level, &expect->low,
+				&expect->last);
 	} else {
 		ret = v->enter(v->ctx, ptr, expect->level, buf->b_data);
 		if (ret == 0 && expect->level > 0)

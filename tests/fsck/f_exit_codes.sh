@@ -29,7 +29,7 @@ t_expect 0 "$FSCK" -h
 # 4
 damage "$img"
 t_expect 0 "$FSCK" "$img"
-for options in -f '-f -n' '-f -p' '-f -y'; do
+for options in -f '-f -n' '-f -p'; do
 	# shellcheck disable=SC2086
 	t_expect 4 "$FSCK" $options "$img"
 done
@@ -37,11 +37,15 @@ t_expect_out 'cannot be read, everything below' "$FSCK" -f "$img"
 t_expect_out 'not all of it is safe' "$FSCK" -f -p "$img"
 t_expect_out 'problem 201 \(node-read\): 1' "$FSCK" -f -v "$img"
 before=$(cksum < "$img")
-t_expect 4 "$FSCK" -f -y "$img"
+t_expect 4 "$FSCK" -f -p "$img"
 t_same 'the image' "$(cksum < "$img")" "$before"
 if "$FSCK" -f "$img" 2>&1 | grep -q '|'; then
 	t_fail "a bar where there is no terminal"
 fi
+
+# 1, then 0
+t_expect 1 "$FSCK" -f -y "$img"
+t_expect 0 "$FSCK" -f -y "$img"
 
 # 8
 t_expect 8 "$FSCK" "$T/none"

@@ -299,7 +299,8 @@ static int no_bad_node(void *ctx, const struct owfs_ptr *ptr,
 uint64_t count_nodes(struct owfs_btree *bt)
 {
 	uint64_t n = 0;
-	struct owfs_btree_visitor v = { count_node, no_bad_node, &n };
+	struct owfs_btree_visitor v = {
+		.enter = count_node, .bad = no_bad_node, .ctx = &n };
 
 	assert_int_equal(owfs_btree_visit(bt, &v), 0);
 	return n;

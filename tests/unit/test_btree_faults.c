@@ -274,7 +274,8 @@ static int enter(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
 static void test_visit_tells_of_unreadable_nodes(void **state)
 {
 	unsigned int bad = 0;
-	struct owfs_btree_visitor v = { enter, count_bad, &bad };
+	struct owfs_btree_visitor v = { .enter = enter, .bad = count_bad,
+					 .ctx = &bad };
 	struct fixture *f;
 	struct model m;
 

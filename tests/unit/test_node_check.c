@@ -410,7 +410,8 @@ static unsigned int use_tree(struct image *im, struct owfs_btree *bt,
 	const struct owfs_key min = OWFS_KEY_MIN, max = OWFS_KEY_MAX;
 	unsigned char val[OWFS_ITEM_MAX] = { 1 };
 	unsigned int sum = 0, bad = 0, i;
-	struct owfs_btree_visitor v = { enter_all, count_bad, &bad };
+	struct owfs_btree_visitor v = {
+		.enter = enter_all, .bad = count_bad, .ctx = &bad };
 
 	assert_int_equal(owfs_btree_visit(bt, &v), 0);
 	assert_true(answer_ok(owfs_btree_walk(bt, &min, &max, touch_item, &sum)));

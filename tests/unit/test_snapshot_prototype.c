@@ -326,7 +326,8 @@ static uint64_t reach_from(struct proto *p, const struct owfs_ptr *root,
 		.level = level, .open_gen = p->gen,
 	};
 	struct reach r = { .p = p, .seen = seen };
-	struct owfs_btree_visitor v = { enter, bad, &r };
+	struct owfs_btree_visitor v = { .enter = enter, .bad = bad,
+					 .ctx = &r };
 	struct owfs_key min = OWFS_KEY_MIN, max = OWFS_KEY_MAX;
 	struct owfs_btree *bt;
 
