@@ -21,6 +21,7 @@
 #include "progress.h"
 #include "repair.h"
 #include "trans/super.h"
+#include "undo.h"
 
 #define PROGRAM "fsck.owfs"
 
@@ -39,6 +40,7 @@ struct options {
 	bool force, verbose, version, help;
 	int progress_fd;		/* -1: not asked for */
 	struct owfs_window window;
+	const char *undo, *restore;	/* files */
 };
 
 struct run {
@@ -78,6 +80,8 @@ static void usage(FILE *out)
 "  -f      check although it is clean, the commit before the last, too\n"
 "  -v      say more\n"
 "  -C fd   progress to this descriptor; 0: a bar\n"
+"  --undo FILE     keep what a repair overwrites in a new file\n"
+"  --restore FILE  put it back\n"
 "  -o ...  the filesystem is only this part of DEVICE\n"
 "  -V, -h  version, this help\n");
 }
@@ -117,7 +121,33 @@ static int set_window(struct options *o, const char *arg)
 	return 0;
 }
 
-static int set_option(struct options *o, int opt, const char *arg)
+#define OPT_UNDO	256
+#define OPT_RESTORE	257
+
+static const struct option long_options[] = {
+	{ "undo", required_argument, NULL, OPT_UNDO },
+	{ "restore", required_argument, NULL, OPT_RESTORE },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int bad_option(int opt, char **argv)
+{
+	const char *word = argv[optind - 1];
+	bool is_long = !strncmp(word, "--", 2);
+	char letter[] = { '-', (char)optopt, '\0' };
+
+	if (opt == ':')
+		return complain(EXIT_USAGE, "%s needs a value; " PROGRAM
+				" -h lists the options", is_long ? word :
+				letter);
+	return complain(EXIT_USAGE, "unknown option \"%s\"; " PROGRAM
+			" -h lists the options", is_long ? word : letter);
+}
+
+static int set_option(struct options *o, int opt, const char *arg,
+		      char **argv)
 {
 	switch (opt) {
 	case 'n':
@@ -142,12 +172,14 @@ static int set_option(struct options *o, int opt, const char *arg)
 	case 'h':
 		o->help = true;
 		return 0;
-	case ':':
-		return complain(EXIT_USAGE, "-%c needs a value; " PROGRAM
-				" -h lists the options", optopt);
+	case OPT_UNDO:
+		o->undo = arg;
+		return 0;
+	case OPT_RESTORE:
+		o->restore = arg;
+		return 0;
 	default:
-		return complain(EXIT_USAGE, "unknown option \"-%c\"; " PROGRAM
-				" -h lists the options", optopt);
+		return bad_option(opt, argv);
 	}
 }
 
@@ -156,8 +188,9 @@ static int parse(struct options *o, int argc, char **argv)
 	int opt, ret;
 
 	opterr = 0;
-	while ((opt = getopt(argc, argv, ":napyfvC:o:Vh")) != -1) {
-		ret = set_option(o, opt, optarg);
+	while ((opt = getopt_long(argc, argv, ":napyfvC:o:Vh", long_options,
+				  NULL)) != -1) {
+		ret = set_option(o, opt, optarg, argv);
 		if (ret || o->version || o->help)
 			return ret;
 	}
@@ -169,6 +202,9 @@ static int parse(struct options *o, int argc, char **argv)
 				"too many arguments: \"%s\"; give one DEVICE",
 				argv[optind + 1]);
 	o->path = argv[optind];
+	if (o->restore && (o->undo || o->mode))
+		return complain(EXIT_USAGE,
+				"--restore goes with no other option but -o");
 	return 0;
 }
 
@@ -418,9 +454,53 @@ static void tell_room(const struct run *run)
 /* Without a terminal, and without being told, nobody has said yes. */
 static bool may_repair(const struct options *o)
 {
-	if (o->mode)
+	if (o->mode || o->restore)
 		return o->mode != 'n';
 	return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+}
+
+/* From now on what is overwritten is kept, if that was asked for. */
+static int keep_undo(struct run *run)
+{
+	const char *file = run->o->undo;
+	int ret;
+
+	if (!file || !may_repair(run->o))
+		return 0;
+	ret = undo_open(file, run->bd, &run->bd);
+	if (ret == -EEXIST)
+		return complain(EXIT_OPERATION,
+				"%s is there already and may be wanted; give another name",
+				file);
+	if (ret)
+		return complain(EXIT_OPERATION, "cannot keep anything in %s: %s",
+				file, strerror(-ret));
+	return 0;
+}
+
+static int restore(struct run *run)
+{
+	const char *file = run->o->restore;
+	uint64_t n;
+	int ret = undo_restore(file, run->bd, &n);
+
+	switch (ret) {
+	case 0:
+		printf("%s: %" PRIu64 " writes undone\n", run->o->path, n);
+		return 0;
+	case -ENODEV:
+		return complain(EXIT_OPERATION,
+				"%s is no file that --undo has made", file);
+	case -EINVAL:
+		return complain(EXIT_OPERATION,
+				"%s is of a device of another size", file);
+	case -EFSBADCRC:
+		return complain(EXIT_OPERATION,
+				"%s is damaged; nothing was undone", file);
+	default:
+		return complain(EXIT_OPERATION, "cannot undo %s with %s: %s",
+				run->o->path, file, strerror(-ret));
+	}
 }
 
 static int check_device(struct run *run)
@@ -437,6 +517,9 @@ static int check_device(struct run *run)
 		       run->sb.nblocks);
 		return 0;
 	}
+	ret = keep_undo(run);
+	if (ret)
+		return ret;
 	progress_catch_signals();
 	if (run->o->mode == 'n')
 		ret = check_moving(run, &report);
@@ -469,7 +552,7 @@ static int run_locked(const struct options *o)
 	if (ret)
 		return complain(EXIT_OPERATION, "cannot open %s: %s", o->path,
 				why);
-	status = check_device(&run);
+	status = o->restore ? restore(&run) : check_device(&run);
 	owfs_blkdev_close(run.bd);
 	if (fflush(stdout))
 		return complain(EXIT_OPERATION, "cannot write: %s",

@@ -165,7 +165,7 @@ static void trans_begin(struct image *im, struct owfs_trans *tr,
 			const struct owfs_key *key)
 {
 	assert_int_equal(owfs_btree_prefetch(im->fs->fs_bt, key), 0);
-	assert_int_equal(owfs_trans_begin(im->fs, tr, 2, 2, OWFS_RESV_NORMAL),
+	assert_int_equal(owfs_trans_begin(im->fs, tr, 2, 2, OWFS_RESV_FREEING),
 			 0);
 }
 

@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# What a repair overwrites is kept, and put back byte for byte.
+. "${top_srcdir:?}/tests/lib/testlib.sh"
+
+t_image 16M
+addr=$("$DUMP" "$IMG" superblock | sed -n 's/^    tree: addr=\([0-9]*\).*/\1/p' | head -n 1)
+printf '\377' | dd of="$IMG" bs=1 seek=$((addr * 4096 + 70)) conv=notrunc status=none
+before=$(cksum < "$IMG")
+t_expect 1 "$FSCK" -f -y --undo "$T/undo" "$IMG"
+t_expect 0 "$FSCK" -f -y --undo "$T/undo2" "$IMG"
+after=$(cksum < "$IMG")
+[ "$before" != "$after" ] || t_fail "nothing was repaired"
+
+# not over one that is there, not to another device, not from what is none
+t_expect 8 "$FSCK" -f -y --undo "$T/undo" "$IMG"
+truncate -s 32M "$T/other"
+t_expect 8 "$FSCK" --restore "$T/undo" "$T/other"
+t_expect 8 "$FSCK" --restore "$IMG" "$IMG"
+t_expect 8 "$FSCK" --restore "$T/none" "$IMG"
+t_expect 16 "$FSCK" -y --restore "$T/undo" "$IMG"
+t_expect 16 "$FSCK" --undo
+t_expect 16 "$FSCK" --nonsense "$IMG"
+t_expect_out 'unknown option "--nonsense"' "$FSCK" --nonsense "$IMG"
+t_same 'the image' "$(cksum < "$IMG")" "$after"
+
+# damaged in the middle: nothing is put back
+cp "$T/undo" "$T/bad"
+printf '\377' | dd of="$T/bad" bs=1 seek=100 conv=notrunc status=none
+t_expect 8 "$FSCK" --restore "$T/bad" "$IMG"
+t_same 'the image' "$(cksum < "$IMG")" "$after"
+
+# a last record that was never finished is of a write that was never begun
+t_expect_out 'writes undone' "$FSCK" --restore "$T/undo" "$IMG"
+t_same 'the image' "$(cksum < "$IMG")" "$before"
+t_expect 4 "$FSCK" -f -n "$IMG"
+cp "$T/undo" "$T/torn"
+printf 'RD\0\0\377\377\0\0' >> "$T/torn"
+t_expect 1 "$FSCK" -f -y "$IMG"
+t_expect 0 "$FSCK" --restore "$T/torn" "$IMG"
+t_ok "undone byte for byte"
