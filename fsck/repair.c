@@ -175,6 +175,12 @@ static int apply_supers(struct check *ck)
 
 	if (ck->report->count[BAD_SUPER_SHORT])
 		return 0;
+	if (ck->sb.ro_compat & ~OWFS_ROCOMPAT_KNOWN) {
+		owfs_msg(ck->param->msg, OWFS_MSG_WARN,
+			 "superblock: features that allow only reading: ro_compat=0x%" PRIx64
+			 ": nothing is repaired", ck->sb.ro_compat);
+		return 0;
+	}
 	if (s->bad > 1 && !fx->several)
 		return 0;
 	if (fx->slots)
@@ -279,6 +285,8 @@ static int mark_clean(struct owfs_blkdev *bd, struct repair *rp,
 	if (report->left.clean && !report->changed)
 		return 0;
 	ret = owfs_fs_open(&fs, &p);
+	if (ret == -EROFS && !report->changed)
+		return 0;	/* features that allow only reading */
 	if (ret)
 		return ret;
 	ret = owfs_fs_writable(fs);

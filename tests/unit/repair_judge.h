@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a repair must have made of an image, however it was damaged: it ends; a
+ * second one changes nothing; if it says that no problem is left, the check
+ * agrees, the filesystem mounts, works and is sound afterwards; and every file
+ * is what it was, or is named in the report.  FSCK_TALK=1 shows what is said.
+ */
+#ifndef OWFS_TESTS_REPAIR_JUDGE_H
+#define OWFS_TESTS_REPAIR_JUDGE_H
+
+#include "fsck_image.h"
+
+#define MAX_FILES	32
+#define MAX_META	512
+
+/* What a file was. */
+struct known {
+	owfs_ino_t ino;
+	uint32_t mode;
+	uint64_t size, content;
+};
+
+/* An image and what is known of it; the image is only ever forked. */
+struct scene {
+	struct image im;
+	struct known file[MAX_FILES], before[MAX_FILES];
+	unsigned int nfiles;
+	uint64_t items;
+	owfs_fsblock_t meta[MAX_META];	/* nodes of both commits, slots of the map */
+	unsigned int nmeta;
+};
+
+/* What cannot be compared: inodes whose items were changed on purpose. */
+struct touched {
+	owfs_ino_t ino[16];
+	unsigned int n;
+	bool all;
+};
+
+struct report {
+	char *text;
+	size_t len, cap;
+};
+
+/* Look at scene->im, which has been made. */
+void scene_learn(struct scene *s);
+/* So many files that the tree has many leaves; before it is learnt. */
+void scene_fill(struct image *im);
+void touch(struct touched *t, owfs_ino_t ino);
+
+/* NULL, or what is wrong.  @whole: no problem is left. */
+const char *judge(struct image *im, const struct scene *s, struct report *text,
+		  const struct touched *t, bool *whole);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Memory running out at some allocation of a repair: it ends with an error or
+ * goes on, does no harm, and the next one brings it to the same end.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "base/util.h"
+#include "fault.h"
+#include "fsck_defects.h"
+#include "repair.h"
+#include "trans/trans.h"
+
+#define PLACES	60u	/* of each repair, at most */
+
+static struct image base, base_dup;
+
+static bool say_yes(void *ctx, const struct owfs_problem_info *info,
+		    const char *line)
+{
+	(void)ctx;
+	(void)info;
+	(void)line;
+	return true;
+}
+
+/* ------------------------------------------ a device that takes no memory */
+
+struct quiet {
+	struct owfs_blkdev bd;
+	struct owfs_blkdev *below;
+};
+
+static int quiet_read(struct owfs_blkdev *bd, void *buf, size_t len, loff_t pos)
+{
+	struct quiet *q = container_of(bd, struct quiet, bd);
+	int ret;
+
+	fault_malloc_pause();
+	ret = owfs_blkdev_read(q->below, buf, len, pos);
+	fault_malloc_resume();
+	return ret;
+}
+
+static int quiet_writev(struct owfs_blkdev *bd, const struct iovec *iov,
+			int iovcnt, size_t len, loff_t pos)
+{
+	struct quiet *q = container_of(bd, struct quiet, bd);
+	int ret;
+
+	fault_malloc_pause();
+	ret = owfs_blkdev_writev(q->below, iov, iovcnt, len, pos);
+	fault_malloc_resume();
+	return ret;
+}
+
+static int quiet_flush(struct owfs_blkdev *bd)
+{
+	struct quiet *q = container_of(bd, struct quiet, bd);
+	int ret;
+
+	fault_malloc_pause();
+	ret = owfs_blkdev_flush(q->below);
+	fault_malloc_resume();
+	return ret;
+}
+
+static const struct owfs_blkdev_ops quiet_ops = {
+	.read = quiet_read,
+	.writev = quiet_writev,
+	.flush = quiet_flush,
+};
+
+/* -------------------------------------------------------------------- cases */
+
+static int repair(struct image *im, struct owfs_repair_report *r)
+{
+	struct quiet q = { .below = emubd_blkdev(im->e) };
+	const struct owfs_repair_param p = {
+		.check = { .commits = OWFS_CHECK_CURRENT | OWFS_CHECK_PREVIOUS },
+		.env = &im->env.env,
+		.ask = say_yes,
+	};
+
+	q.bd = *q.below;
+	q.bd.ops = &quiet_ops;
+	return owfs_repair(&q.bd, &p, r);
+}
+
+static void make_defect(const struct defect *d, struct image *im)
+{
+	image_fork(im, d->dup ? &base_dup : &base);
+	if (!d->raw)
+		edit_begin(im);
+	d->make(im);
+	if (!d->raw)
+		edit_end(im);
+}
+
+static uint64_t digest(struct image *im)
+{
+	struct owfs_fs *fs;
+	uint64_t sum;
+	int err = 0;
+
+	assert_int_equal(rig_mount(&fs, im->e, &im->env, RIG_READONLY, NULL),
+			 0);
+	sum = rig_digest(fs, NULL, &err);
+	assert_int_equal(err, 0);
+	owfs_mount_abandon(fs);
+	return sum;
+}
+
+/* False: there were not so many allocations. */
+static bool one_place(const struct defect *d, const struct image *from,
+		      uint64_t nth, uint64_t n, uint64_t want)
+{
+	struct owfs_repair_report r;
+	struct image im;
+	bool hit;
+	int ret;
+
+	image_fork(&im, from);
+	fault_malloc(nth, n);
+	ret = repair(&im, &r);
+	hit = fault_malloc_hit();
+	fault_malloc(0, 0);
+	if (!hit && (ret || r.left.problems))
+		fail_msg("%s: %d: %s", d->name, ret, r.left.first);
+	ret = repair(&im, &r);
+	if (ret || r.left.problems)
+		fail_msg("%s: allocation %u failed, then: %d: %s", d->name,
+			 (unsigned int)nth, ret, r.left.first);
+	if (digest(&im) != want)
+		fail_msg("%s: allocation %u failed: another end", d->name,
+			 (unsigned int)nth);
+	image_free(&im);
+	return hit;
+}
+
+static bool stays(const struct defect *d)
+{
+	int i;
+
+	for (i = 0; d->want[i] != DEFECT_LAST; i++)
+		if (owfs_problem_info(d->want[i])->answer == OWFS_ANSWER_NONE)
+			return true;
+	return false;
+}
+
+static void judge(const struct defect *d, uint64_t n)
+{
+	struct owfs_repair_report r;
+	struct image from, im;
+	uint64_t nth, step = 1, want;
+
+	make_defect(d, &from);
+	image_fork(&im, &from);
+	assert_int_equal(repair(&im, &r), 0);
+	want = digest(&im);
+	image_free(&im);
+	for (nth = 1; one_place(d, &from, nth, n, want); nth += step)
+		if (nth > PLACES / 2)
+			step = 7 + nth / 20;
+	image_free(&from);
+}
+
+static void test_one_allocation_fails(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ndefects; i++)
+		if (!stays(&defects[i]))
+			judge(&defects[i], 1);
+}
+
+static void test_memory_runs_out_for_good(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ndefects; i += 3)
+		if (!stays(&defects[i]))
+			judge(&defects[i], 1u << 30);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	image_make(&base, 4096, 1);
+	image_make(&base_dup, 4096, 2);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	image_free(&base);
+	image_free(&base_dup);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_one_allocation_fails),
+		cmocka_unit_test(test_memory_runs_out_for_good),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
