@@ -22,6 +22,7 @@
 #include "file/flags.h"
 #include "file/iomap.h"
 #include "file/staging.h"
+#include "file/wmap.h"
 #include "object/extent.h"
 #include "object/intent.h"
 #include "object/orphan.h"
@@ -75,10 +76,13 @@ static int edge_write(struct cut *c, owfs_fileoff_t off, const char *block)
 static int cut_edge(struct cut *c, owfs_fileoff_t off, size_t from, size_t to)
 {
 	const uint32_t bs = c->inode->i_fs->fs_geo.blocksize;
-	char *block = aligned_alloc(OWFS_IO_ALIGN, bs);
+	char *block;
 	bool mapped;
 	int ret = -ENOMEM;
 
+	if (c->inode->i_fs->fs_kernel_io)
+		return 0;	/* done in its page cache */
+	block = aligned_alloc(OWFS_IO_ALIGN, bs);
 	if (block)
 		ret = owfs_file_read_block(c->inode, off, c->size, block,
 					   &mapped);
@@ -236,8 +240,10 @@ static int cut_commit(struct cut *c)
 	owfs_extent_edit_done(&ed);
 	if (ret < 0)
 		return ret;
-	if (c->first < c->end)
+	if (c->first < c->end) {
 		owfs_staging_drop(inode, c->first, c->end);
+		owfs_wmap_drop(inode, c->first, c->end);
+	}
 	if (ret)
 		owfs_reclaim_queue(inode->i_fs, inode->i_ino);
 	return 0;

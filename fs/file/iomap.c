@@ -13,6 +13,7 @@
 #include "file/attr.h"
 #include "file/iomap.h"
 #include "file/staging.h"
+#include "file/wmap.h"
 #include "object/extent.h"
 #include "object/intent.h"
 
@@ -137,6 +138,7 @@ static owfs_fsblock_t begin_goal(const struct owfs_extent_edit *ed,
 static int begin_look(struct owfs_inode *inode, struct begin *b)
 {
 	struct owfs_extent_edit ed;
+	struct owfs_wstate w;
 	owfs_fileoff_t until;
 	bool doomed, staged;
 	uint64_t len = b->len, pieces = b->part == BEGIN_FIRST ? len : 1;
@@ -146,6 +148,9 @@ static int begin_look(struct owfs_inode *inode, struct begin *b)
 	b->len = min_u64(b->len, until - b->off);
 	staged = owfs_staging_covers(inode, b->off, &until);
 	b->len = min_u64(b->len, until - b->off);
+	owfs_wmap_find(inode, b->off, &w, &until);
+	b->len = min_u64(b->len, until - b->off);
+	staged |= w.placed;
 
 	owfs_extent_edit_init(&ed, inode);
 	ret = owfs_extent_edit_look(&ed, b->off, b->off + len);
@@ -160,6 +165,18 @@ static int begin_look(struct owfs_inode *inode, struct begin *b)
 		b->intents = owfs_inode_has_intents(inode) ? 3 : 0;
 	}
 	owfs_extent_edit_done(&ed);
+	return ret;
+}
+
+int owfs_iomap_place(struct owfs_inode *inode, owfs_fileoff_t off,
+		     uint64_t *len, bool *in_place, owfs_fsblock_t *fsblock)
+{
+	struct begin b = { .off = off, .len = *len };
+	int ret = begin_look(inode, &b);
+
+	*len = b.len;
+	*in_place = b.in_place;
+	*fsblock = b.fsblock;
 	return ret;
 }
 
@@ -260,6 +277,25 @@ struct remap {
 	struct owfs_access access;
 };
 
+/* Which of the two tables this ioend is about. */
+static unsigned int settle_peek(struct remap *rm, struct owfs_resv *have,
+				unsigned int *runs)
+{
+	*have = (struct owfs_resv){ 0 };
+	if (rm->io->writeback)
+		return owfs_wmap_peek(rm->inode, rm->first, rm->end, runs);
+	return owfs_staging_peek(rm->inode, rm->first, rm->end, have, runs);
+}
+
+static int settle_end(struct remap *rm, uint64_t size, int error)
+{
+	if (rm->io->writeback)
+		return owfs_wmap_end(rm->inode, rm->first, rm->end, size, error,
+				     &rm->list);
+	return owfs_staging_end(rm->inode, rm->first, rm->end, size, error,
+				&rm->list);
+}
+
 /*
  * Read and reserve: all that may fail and let the ioend be repeated.
  * 1: there is something to do.
@@ -273,7 +309,7 @@ static int remap_prepare(struct remap *rm)
 	struct owfs_resv have;
 	int ret;
 
-	n = owfs_staging_peek(inode, rm->first, rm->end, &have, &runs);
+	n = settle_peek(rm, &have, &runs);
 	if (n == 0)
 		return 0;
 	ret = owfs_fs_writable(fs);
@@ -386,8 +422,7 @@ static int remap_trans(struct remap *rm)
 /* The ioend of [rm->first, rm->end) brings bad news: blocks go back. */
 static int remap_fail(struct remap *rm, int err)
 {
-	int ret = owfs_staging_end(rm->inode, rm->first, rm->end, 0, err,
-				   &rm->list);
+	int ret = settle_end(rm, 0, err);
 
 	remap_drop_failed(rm);
 	return ret;
@@ -399,7 +434,6 @@ static int remap_fail(struct remap *rm, int err)
  */
 static int remap_locked(struct remap *rm)
 {
-	struct owfs_inode *inode = rm->inode;
 	int ret = remap_prepare(rm);
 
 	if (ret == 0 || ret == -EAGAIN)
@@ -408,9 +442,7 @@ static int remap_locked(struct remap *rm)
 		remap_fail(rm, ret);
 		return ret;
 	}
-	ret = owfs_staging_end(inode, rm->first, rm->end,
-			       (uint64_t)rm->io->pos + rm->io->written, 0,
-			       &rm->list);
+	ret = settle_end(rm, (uint64_t)rm->io->pos + rm->io->written, 0);
 	if (ret)
 		return ret;
 	/* before any piece is dropped: what is mapped may need all of it */

@@ -76,6 +76,14 @@ int owfs_iomap_begin_part(struct owfs_inode *inode, owfs_fileoff_t off,
 			  uint64_t len, bool first, struct owfs_iomap *map);
 
 /*
+ * Where begin would write [off, off + *len), without doing so: *@len is cut to
+ * what is of one kind.  In place: at *@fsblock, which the file has already;
+ * else near it.  Caller holds i_lock.
+ */
+int owfs_iomap_place(struct owfs_inode *inode, owfs_fileoff_t off,
+		     uint64_t *len, bool *in_place, owfs_fsblock_t *fsblock);
+
+/*
  * The data of [pos, pos + written) is on its way to stable storage (written,
  * not flushed): remap what is staged inside, grow the size to pos + written.
  * @error != 0: give the staged blocks of the range back, change nothing.

@@ -7,6 +7,7 @@
 #include "base/util.h"
 #include "file/mount.h"
 #include "file/staging.h"
+#include "file/wmap.h"
 #include "object/itable.h"
 #include "object/orphan.h"
 
@@ -47,13 +48,19 @@ static int check_root(struct owfs_fs *fs)
 	return ret;
 }
 
+static void forget_writes(struct owfs_inode *inode)
+{
+	owfs_staging_forget(inode);
+	owfs_wmap_drop(inode, 0, UINT64_MAX);
+}
+
 static int open_upper_floors(struct owfs_fs *fs)
 {
 	int ret = owfs_itable_open(fs);
 
 	if (ret)
 		return ret;
-	fs->fs_itable->it_drop = owfs_staging_forget;
+	fs->fs_itable->it_drop = forget_writes;
 	ret = owfs_reclaim_open(fs);
 	if (!ret)
 		ret = check_root(fs);

@@ -100,6 +100,7 @@ struct owfs_ioend {
 	int error;
 	bool stamp;		/* mtime and ctime become now */
 	unsigned int kill;	/* OWFS_SET_KILL_: what goes with the change */
+	bool writeback;		/* of the kernel's page cache: wmap.h has the blocks */
 	uint64_t newsize;	/* out */
 };
 /* owfs_iomap_ioend() with everything that goes into the same transaction. */

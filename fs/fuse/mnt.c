@@ -67,8 +67,9 @@ static void choose_source(const struct owfs_opts *o,
 
 	src->loop_fd = -1;
 	src->blkdev = false;
-	snprintf(src->name, sizeof(src->name), "%s", o->device);
-	if (!owfs_mnt_may_be_fuseblk(o) || stat(o->device, &st))
+	snprintf(src->name, sizeof(src->name), "%s",
+		 served->loop[0] ? served->loop : o->device);
+	if (!owfs_mnt_may_be_fuseblk(o) || stat(src->name, &st))
 		return;
 	if (S_ISBLK(st.st_mode)) {
 		src->blkdev = true;

@@ -60,11 +60,13 @@ static int add_plain(struct listing *l, const struct owfs_dirent *de,
 }
 
 static int put_plus(struct listing *l, const struct owfs_dirent *de,
-		    const char *name, const struct fuse_entry_param *e)
+		    const char *name, unsigned int iflags,
+		    const struct fuse_entry_param *e)
 {
 	size_t room = l->size - l->used;
-	size_t len = fuse_add_direntry_plus(l->req, l->buf + l->used, room,
-					    name, e, de->cookie);
+	size_t len = fuse_add_direntry_plus_iflags(l->req, l->buf + l->used,
+						   room, name, iflags, e,
+						   de->cookie);
 
 	if (len > room)
 		return 1;
@@ -87,16 +89,16 @@ static int add_plus(struct listing *l, const struct owfs_dirent *de,
 	 * a round trip for each costs more than this does.
 	 */
 	if (is_dots(de))
-		return put_plus(l, de, name, &e);
+		return put_plus(l, de, name, 0, &e);
 	ret = owfs_iget(l->fs, de->ino, &inode);
 	if (ret == -ENOENT || ret == -ESTALE)	/* unlinked meanwhile */
 		return 0;
 	if (ret) {
 		/* list the name; whoever looks it up gets the error */
-		return put_plus(l, de, name, &e);
+		return put_plus(l, de, name, 0, &e);
 	}
 	server_fill_entry(server_of(l->req), inode, &e);
-	ret = put_plus(l, de, name, &e);
+	ret = put_plus(l, de, name, server_iflags(inode), &e);
 	if (!ret)
 		owfs_inode_remember(inode);
 	owfs_iput(inode);

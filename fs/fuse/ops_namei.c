@@ -159,6 +159,7 @@ static void reply_create(fuse_req_t req, struct owfs_inode *inode,
 			 struct fuse_file_info *fi)
 {
 	struct server *srv = server_of(req);
+	unsigned int iflags = server_iflags(inode);
 	owfs_ino_t ino = inode->i_ino;
 	struct fuse_entry_param e;
 
@@ -168,7 +169,7 @@ static void reply_create(fuse_req_t req, struct owfs_inode *inode,
 	owfs_inode_remember(inode);
 	owfs_iput(inode);
 	__atomic_fetch_add(&srv->nopen, 1, __ATOMIC_RELAXED);
-	if (!fuse_reply_create(req, &e, fi))
+	if (!fuse_reply_create_iflags(req, &e, iflags, fi))
 		return;
 	__atomic_fetch_sub(&srv->nopen, 1, __ATOMIC_RELAXED);
 	owfs_inode_forget(srv->fs, ino, 1);

@@ -28,6 +28,7 @@
 #include "base/size.h"
 #include "base/spell.h"
 #include "base/util.h"
+#include "fuse/iomap_compat.h"
 #include "fuse/spin.h"
 
 #ifndef PACKAGE_VERSION
@@ -403,7 +404,8 @@ static int take_flag(struct owfs_opts *o, int c, bool *sloppy)
 		usage(o);
 		return 1;
 	case 'V':
-		printf("owfs %s\n", PACKAGE_VERSION);
+		printf("owfs %s (libfuse %s, %s)\n", PACKAGE_VERSION,
+		       fuse_pkgversion(), owfs_iomap_build);
 		return 1;
 	case 'd':
 		o->debug = true;

@@ -67,17 +67,25 @@ void server_fill_entry(const struct server *srv, struct owfs_inode *inode,
 	e->entry_timeout = OWFS_LIFETIME;
 }
 
+unsigned int server_iflags(const struct owfs_inode *inode)
+{
+	if (!inode->i_fs->fs_kernel_io || inode->i_type != S_IFREG)
+		return 0;
+	return FUSE_IFLAG_EXCLUSIVE | FUSE_IFLAG_IOMAP;
+}
+
 void server_reply_entry(fuse_req_t req, struct owfs_inode *inode)
 {
 	struct owfs_fs *fs = inode->i_fs;
 	owfs_ino_t ino = inode->i_ino;
+	unsigned int iflags = server_iflags(inode);
 	struct fuse_entry_param e;
 
 	server_fill_entry(server_of(req), inode, &e);
 	/* before the answer: a FORGET may follow it at once */
 	owfs_inode_remember(inode);
 	owfs_iput(inode);
-	if (fuse_reply_entry(req, &e))
+	if (fuse_reply_entry_iflags(req, &e, iflags))
 		owfs_inode_forget(fs, ino, 1);
 }
 
@@ -116,9 +124,10 @@ static int open_as(struct server *srv, bool readonly, char *why)
 	if (readonly)
 		flags |= OWFS_BLKDEV_RDONLY;
 	/* a fuseblk mount claims the device itself and must find it free */
-	if (!owfs_mnt_may_be_fuseblk(o) && is_block_device(o->device))
+	if (!owfs_mnt_may_be_fuseblk(o) && is_block_device(srv->device))
 		flags |= OWFS_BLKDEV_EXCL;
-	ret = owfs_window_open(o->device, flags, &o->window, &srv->bd, why);
+	ret = owfs_window_open(srv->device, flags, &srv->window, &srv->bd,
+			       why);
 	if (ret || readonly || !srv->bd->readonly)
 		return ret;
 	owfs_blkdev_close(srv->bd);
@@ -181,16 +190,6 @@ static int mount_fs(struct server *srv)
 	return ret;
 }
 
-/* What the kernel has to offer decides; today no build has the mode. */
-static int check_iomap(const struct server *srv)
-{
-	if (srv->opts->iomap != OWFS_IOMAP_ON)
-		return 0;
-	owfs_msg(srv->msg, OWFS_MSG_ERROR,
-		 "iomap=on: not possible: this owfs-fuse serves file data itself");
-	return -EOPNOTSUPP;
-}
-
 /* The device is open, the threads are not made yet. */
 static void give_up_rights(const struct server *srv)
 {
@@ -223,12 +222,16 @@ static int server_start(void *ctx, const struct owfs_opts *o,
 		.emit = owfs_log_emit, .ctx = &srv->log,
 		.max_level = msg->max_level,
 	};
-	ret = check_iomap(srv);
-	if (!ret)
-		ret = take_lock(srv);
+	srv->loop_fd = -1;
+	srv->window = o->window;
+	snprintf(srv->device, sizeof(srv->device), "%s", o->device);
+	ret = take_lock(srv);
 	if (ret)
 		return ret;
-	ret = open_device(srv);
+	ret = server_iomap_choose(srv);
+	if (!ret)
+		ret = open_device(srv);
+	server_iomap_opened(srv, served);
 	if (!ret) {
 		give_up_rights(srv);
 		ret = mount_fs(srv);
@@ -292,7 +295,11 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 
 	srv->checks_callers = srv->session.minor < MINOR_FILEATTR;
 	owfs_session_conn(userdata, conn);
-	if (srv->opts->writeback)
+	if (!server_iomap_init(srv, conn)) {
+		fuse_session_exit(srv->session.se);
+		return;
+	}
+	if (srv->opts->writeback && !srv->fs->fs_kernel_io)
 		conn->want |= conn->capable & FUSE_CAP_WRITEBACK_CACHE;
 	/* only root can make such a mount; requests then lack their user */
 	if (!geteuid())
@@ -316,7 +323,8 @@ static const struct owfs_session_ops session_ops = {
 	.ioctl = op_ioctl,
 };
 
-static const struct fuse_lowlevel_ops lowlevel_ops = {
+/* but for iomap, which not every libfuse has: server_init() */
+static struct fuse_lowlevel_ops lowlevel_ops = {
 	.init = op_init, .destroy = op_destroy,
 	.lookup = op_lookup, .forget = op_forget,
 	.forget_multi = op_forget_multi,
@@ -339,6 +347,7 @@ const struct owfs_server_ops server_ops = {
 	.start = server_start,
 	.stop = server_stop,
 	.abandon = server_abandon,
+	.mounted = server_iomap_mounted,
 	.llops = &lowlevel_ops,
 };
 
@@ -346,6 +355,7 @@ void server_init(struct server *srv)
 {
 	memset(srv, 0, sizeof(*srv));
 	srv->session.ops = &session_ops;
+	owfs_iomap_install(&lowlevel_ops, &srv->session, &iomap_ops);
 	pthread_rwlock_init(&srv->gate, NULL);
 }
 

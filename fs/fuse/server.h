@@ -16,6 +16,7 @@
 #include "file/flags.h"
 #include "file/mount.h"
 #include "file/namei.h"
+#include "fuse/iomap_compat.h"
 #include "fuse/log.h"
 #include "fuse/worker.h"
 #include "io/devlock.h"
@@ -44,6 +45,13 @@ struct server {
 	bool checks_callers;		/* of ioctls about flags: an old kernel
 					   leaves that to us */
 	bool writeback;			/* the kernel keeps written pages a while */
+	char device[PATH_MAX];		/* what is opened: the user's, or a loop device */
+	struct owfs_window window;	/* and the part of it */
+	int loop_fd;			/* keeps a loop device until it is opened; -1 */
+	bool iomap_wanted;		/* the kernel said before the mount that it could */
+	uint32_t iomap_dev;		/* what it calls the device; set by CONFIG, before
+					   which nothing else is asked */
+
 	bool counts_opens;		/* plain fuse: commit at the last close */
 	int nopen;			/* atomic */
 };
@@ -70,6 +78,8 @@ void server_getattr(const struct server *srv, struct owfs_inode *inode,
 void server_fill_entry(const struct server *srv, struct owfs_inode *inode,
 		       struct fuse_entry_param *e);
 void server_reply_entry(fuse_req_t req, struct owfs_inode *inode);
+/* What the kernel is told of an inode: FUSE_IFLAG_ bits. */
+unsigned int server_iflags(const struct owfs_inode *inode);
 
 /*
  * What a write by the caller takes from @inode's mode, if he may not keep it:
@@ -126,6 +136,16 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void op_statfs(fuse_req_t req, fuse_ino_t ino);
+
+/* ops_iomap.c */
+extern const struct owfs_iomap_ops iomap_ops;
+/* Before the device is opened: shall the mode be asked for?  An error was said. */
+int server_iomap_choose(struct server *srv);
+/* The device is open. */
+void server_iomap_opened(struct server *srv, struct owfs_served *served);
+void server_iomap_mounted(void *ctx);
+/* In ->init.  False: it was demanded and cannot be had. */
+bool server_iomap_init(struct server *srv, struct fuse_conn_info *conn);
 
 /* ops_file.c */
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

@@ -131,7 +131,10 @@ struct facts {
 	size_t buffer_size;
 	bool kill_suidgid;
 	bool kill_sgid;
+	unsigned int patch_at;	/* in the next answer's body */
+	uint32_t patch;		/* 0: nothing */
 	struct owfs_seat *seat;	/* the session's */
+	uint64_t turn;		/* its turn's number */
 };
 
 static pthread_once_t facts_once = PTHREAD_ONCE_INIT;
@@ -198,6 +201,12 @@ bool owfs_session_kill_sgid(void)
 	return my_facts->kill_sgid;
 }
 
+void owfs_session_patch_answer(unsigned int at, uint32_t flags)
+{
+	my_facts->patch_at = at;
+	my_facts->patch = flags;
+}
+
 void *owfs_session_buffer(size_t size)
 {
 	struct facts *f = facts_get();
@@ -259,9 +268,21 @@ static size_t shorten_setxattr(struct facts *f, void *buf, size_t n)
 	return n;
 }
 
-static bool is_tunnelled(uint32_t opcode)
+static bool is_extra(uint32_t opcode)
 {
-	return opcode >= OP_SYNCFS && opcode <= OP_COPY_FILE_RANGE_64;
+	return opcode >= OWFS_SESSION_EXTRA && opcode < 4096;
+}
+
+static bool is_tunnelled(const struct owfs_session *s, uint32_t opcode)
+{
+	return (opcode >= OP_SYNCFS && opcode <= OP_COPY_FILE_RANGE_64) ||
+	       (is_extra(opcode) && s->extra);
+}
+
+/* Where a request is counted: those of iomap follow the ordinary ones. */
+static unsigned int counter_of(uint32_t opcode)
+{
+	return is_extra(opcode) ? opcode % OWFS_SESSION_OPCODES : opcode;
 }
 
 /* Nobody waits for the answer: sooner done than handed on. */
@@ -318,8 +339,10 @@ static struct facts *facts_for(struct owfs_session *s, size_t len)
 	if (!f || len <= WRITE_HEAD ||
 	    !grow(&f->payload, &f->payload_size, len - WRITE_HEAD))
 		return NULL;
-	if (!f->seat)
+	if (!f->seat || f->turn != s->turn.number) {
 		f->seat = owfs_turn_seat(&s->turn);
+		f->turn = s->turn.number;
+	}
 	return f->seat ? f : NULL;
 }
 
@@ -347,8 +370,8 @@ static ssize_t read_request(struct owfs_session *s, int fd, void *buf,
 	if (n < (ssize_t)sizeof(*h))
 		return n;
 	owfs_turn_begin(&s->turn, f->seat, is_quick(h->opcode) ? -1 : fd);
-	if (h->opcode < OWFS_SESSION_OPCODES)
-		__atomic_fetch_add(&s->requests[h->opcode], 1,
+	if (counter_of(h->opcode) < OWFS_SESSION_OPCODES)
+		__atomic_fetch_add(&s->requests[counter_of(h->opcode)], 1,
 				   __ATOMIC_RELAXED);
 	if (h->opcode == OP_INIT)
 		keep_init(s, h, h + 1, n - sizeof(*h));
@@ -356,7 +379,7 @@ static ssize_t read_request(struct owfs_session *s, int fd, void *buf,
 	if (h->opcode == OP_SETXATTR &&
 	    (s->want & s->offered & OWFS_FUSE_SETXATTR_EXT))
 		return shorten_setxattr(f, buf, n);
-	if (is_tunnelled(h->opcode))
+	if (is_tunnelled(s, h->opcode))
 		return tunnel(buf, n, len);
 	return n;
 }
@@ -393,8 +416,21 @@ static void patch_init(struct owfs_session *s, struct init_out *out)
 		out->flags2 |= add >> 32;
 	}
 	out->flags |= (uint32_t)add;
+	/* a lower version would make the kernel ignore what iomap needs */
+	if (add & OWFS_FUSE_IOMAP)
+		out->minor = s->minor;
 	if (out->max_readahead < OWFS_SESSION_READAHEAD)
 		out->max_readahead = OWFS_SESSION_READAHEAD;
+}
+
+static void patch_answer(struct facts *f, const struct out_header *h,
+			 const struct iovec *iov, int count)
+{
+	if (!h->error && count > 1 &&
+	    iov[1].iov_len >= f->patch_at + sizeof(f->patch))
+		memcpy((char *)iov[1].iov_base + f->patch_at, &f->patch,
+		       sizeof(f->patch));
+	f->patch = 0;
 }
 
 static ssize_t hook_writev(int fd, struct iovec *iov, int count,
@@ -411,6 +447,8 @@ static ssize_t hook_writev(int fd, struct iovec *iov, int count,
 			patch_init(s, iov[1].iov_base);
 		s->init_unique = 0;
 	}
+	if (my_facts && __builtin_expect(my_facts->patch != 0, 0))
+		patch_answer(my_facts, h, iov, count);
 	return writev(fd, iov, count);
 }
 
@@ -453,7 +491,7 @@ static void do_copy(const struct owfs_session *s, fuse_req_t req,
 	s->ops->copy(req, &args);
 }
 
-static void dispatch(const struct owfs_session *s, fuse_req_t req,
+static void dispatch(struct owfs_session *s, fuse_req_t req,
 		     fuse_ino_t ino, unsigned int opcode, const void *body,
 		     size_t len)
 {
@@ -467,6 +505,8 @@ static void dispatch(const struct owfs_session *s, fuse_req_t req,
 		do_copy(s, req, ino, body, len);
 	else if (opcode == OP_SYNCFS && ops->syncfs)
 		ops->syncfs(req);
+	else if (is_extra(opcode) && s->extra)
+		s->extra(s, req, ino, opcode, body, len);
 	else
 		fuse_reply_err(req, ENOSYS);
 }

@@ -38,6 +38,7 @@
 #define OWFS_FUSE_SETXATTR_EXT		(1ull << 29)
 #define OWFS_FUSE_NO_EXPORT		(1ull << 38)
 #define OWFS_FUSE_ALLOW_IDMAP		(1ull << 40)	/* needs default_permissions */
+#define OWFS_FUSE_IOMAP			(1ull << 43)
 
 /* The answer to INIT allows so much read-ahead; sysfs has the last word. */
 #define OWFS_SESSION_READAHEAD	(1u << 20)
@@ -65,10 +66,17 @@ struct owfs_session_ops {
 };
 
 #define OWFS_SESSION_OPCODES	64
+/* Requests of the iomap series, the last seven of the first 4096. */
+#define OWFS_SESSION_EXTRA	4089u
 
 /* Is the session's userdata; a server embeds it. */
 struct owfs_session {
 	const struct owfs_session_ops *ops;
+	/* answers opcodes from OWFS_SESSION_EXTRA on, for a library that does
+	   not know them (iomap_compat.h); NULL: nobody does */
+	void (*extra)(struct owfs_session *s, fuse_req_t req, fuse_ino_t ino,
+		      unsigned int opcode, const void *body, size_t len);
+	const void *extra_ops;	/* ->extra's own */
 	uint64_t want;		/* answered if the kernel offers them */
 	uint64_t offered;	/* the kernel's INIT flags; valid from ->init on */
 	unsigned int minor;	/* of the kernel's protocol; the same */
@@ -129,6 +137,11 @@ const void *owfs_session_payload(void);
 bool owfs_session_kill_suidgid(void);
 /* SETXATTR of an access list: the kernel asks to clear S_ISGID. */
 bool owfs_session_kill_sgid(void);
+/*
+ * The next answer that this thread sends has @flags at byte @at of its body,
+ * where the library leaves 0: attribute flags.
+ */
+void owfs_session_patch_answer(unsigned int at, uint32_t flags);
 /* A page-aligned buffer of this thread, at least @size bytes; NULL no memory. */
 void *owfs_session_buffer(size_t size);
 

@@ -161,7 +161,11 @@ static void *watch(void *arg)
 
 int owfs_turn_open(struct owfs_turn *t)
 {
-	*t = (struct owfs_turn){ .parked = NULL };
+	static uint64_t turns;
+
+	*t = (struct owfs_turn){
+		.number = __atomic_add_fetch(&turns, 1, __ATOMIC_RELAXED),
+	};
 	pthread_mutex_init(&t->lock, NULL);
 	sem_init(&t->activity, 0, 0);
 	return -pthread_create(&t->watch, NULL, watch, t);

@@ -30,6 +30,7 @@ struct owfs_seat {
 };
 
 struct owfs_turn {
+	uint64_t number;		/* no two turns of a process have the same */
 	pthread_mutex_t lock;
 	struct owfs_seat *parked;	/* lock */
 	struct owfs_seat *all;		/* lock */

@@ -96,6 +96,8 @@ void owfs_worker_serving(void)
 {
 	struct owfs_ctl msg = { .what = OWFS_CTL_SERVING };
 
+	if (!me.o)
+		return;		/* a test serves without a parent */
 	if (!me.o->foreground)
 		owfs_log_detach(me.o->prog);
 	owfs_ctl_send(me.sock, &msg, -1);
@@ -171,18 +173,21 @@ static int open_session(const struct owfs_opts *o,
 }
 
 static int serve(const struct owfs_opts *o, const struct owfs_server *srv,
-		 int fd)
+		 const struct owfs_served *served, int fd)
 {
+	unsigned int threads = served->threads ? served->threads : THREADS;
 	int ret = open_session(o, srv, fd);
 
 	if (ret) {
 		close(fd);
 		return ret;
 	}
+	if (srv->ops->mounted)
+		srv->ops->mounted(srv->ctx);
 	ret = start_signals();
 	if (!ret)
 		ret = owfs_session_loop(srv->session,
-					o->threads ? o->threads : THREADS,
+					o->threads ? o->threads : threads,
 					o->spin_us);
 	return ret;
 }
@@ -227,7 +232,7 @@ int owfs_worker_run(const struct owfs_opts *o, const struct owfs_server *srv,
 		srv->ops->abandon(srv->ctx);
 		return 1;
 	}
-	ret = serve(o, srv, fd);
+	ret = serve(o, srv, &served, fd);
 	if (ret)
 		owfs_msg(msg, OWFS_MSG_ERROR, "%s: session ended: %s",
 			 o->device, strerror(-ret));

@@ -31,6 +31,8 @@
 struct owfs_served {
 	unsigned int blocksize;
 	bool readonly;		/* asked for, or all that is possible */
+	unsigned int threads;	/* that the server wants; 0: it does not matter */
+	char loop[32];		/* the loop device that it opened; empty: none */
 };
 
 /* A server: what owfs-fuse, or the benchmark's floor, brings along. */
@@ -47,6 +49,8 @@ struct owfs_server_ops {
 	 * is first; later calls return what the first returned.
 	 */
 	int (*stop)(void *ctx);
+	/* The session is there, its threads are not; or NULL. */
+	void (*mounted)(void *ctx);
 	/* Never mounted: give everything back, write nothing. */
 	void (*abandon)(void *ctx);
 	const struct fuse_lowlevel_ops *llops;

@@ -28,6 +28,7 @@
 #include "trans/trans.h"
 
 struct owfs_staging;
+struct owfs_wmap;
 struct owfs_intents;
 
 /* What stands in OWFS_ITEM_INODE, in the machine's types. */
@@ -75,6 +76,8 @@ struct owfs_inode {
 	struct owfs_range_lock i_range;	/* regular files */
 	pthread_mutex_t i_map_lock;	/* staging */
 	struct owfs_staging *i_staging;	/* i_map_lock; NULL: nothing staged */
+	struct owfs_wmap *i_wmap;	/* i_map_lock; iomap mode: what the kernel
+					   will write back; NULL: nothing */
 	struct owfs_intents *i_intents;	/* i_lock; NULL: none live */
 };
 

@@ -79,6 +79,13 @@ struct owfs_fs {
 	bool fs_turn_news;		/* ... since; fs_turn_lock */
 	const void *fs_turn;		/* fs_turn_lock; read without; NULL: nobody's */
 
+	/*
+	 * Set before the first operation: the kernel moves file data itself,
+	 * zeroes the rest of partial blocks when a file is cut, and owns times
+	 * and set-id bits of files (iomap mode).
+	 */
+	bool fs_kernel_io;
+
 	int fs_error;			/* atomic; first error, negative; 0: healthy */
 	bool fs_readonly;		/* atomic; asked for or since fs_error */
 	bool fs_down;			/* atomic; owfs_fs_shutdown() was called */

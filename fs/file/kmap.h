@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the kernel asks when it moves file data itself (iomap mode): where a
+ * range of a file is or goes, and that data has arrived there.  Everything is
+ * written out of place and becomes part of the file by the ioend's one
+ * transaction (iomap.h); what the page cache holds meanwhile is in wmap.h, what
+ * direct writes hold in staging.h.
+ *
+ * Begin never waits for anything that needs the kernel to write: at most for a
+ * commit, whose I/O goes to the device without the page cache.
+ */
+#ifndef OWFS_FILE_KMAP_H
+#define OWFS_FILE_KMAP_H
+
+#include "file/iomap.h"
+
+enum owfs_kmap_op {
+	OWFS_KMAP_READ,		/* into the page cache, directly, or to swap to */
+	OWFS_KMAP_REPORT,	/* somebody wants to know, nothing is read */
+	OWFS_KMAP_WRITE,	/* a store into the page cache */
+	OWFS_KMAP_FAULT,	/* a mapped page becomes writable */
+	OWFS_KMAP_ZERO,		/* a store of zeroes, where there is something */
+	OWFS_KMAP_DIRECT,	/* a direct write */
+	OWFS_KMAP_WRITEBACK,
+};
+
+/* Two mappings that contain the block asked for, of the same range. */
+struct owfs_kmap {
+	struct owfs_iomap read;		/* what the file has */
+	struct owfs_iomap write;	/* where it will be, unless ... */
+	bool overwrite;			/* ... nothing is to be written */
+};
+
+/*
+ * Bytes [pos, pos + count).  Writing: the mapping may be shorter than asked,
+ * and is never longer, but for writeback, where what is known to be dirty
+ * behind the range comes along.  @nowait: -EAGAIN rather than wait for a commit.
+ * -ENOSYS: a direct write that must go through the page cache; nothing was
+ * changed.  -ENOSPC, -EROFS, -EFBIG.
+ */
+int owfs_kmap_begin(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
+		    uint64_t count, bool nowait, struct owfs_kmap *km);
+
+/* Of what begin answered only @written bytes were used (negative: none). */
+void owfs_kmap_end(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
+		   uint64_t count, int64_t written);
+
+enum owfs_kmap_ioend {
+	OWFS_KMAP_IOEND_WRITEBACK,
+	OWFS_KMAP_IOEND_DIRECT,
+	OWFS_KMAP_IOEND_DISCARD,	/* writeback could not be begun: an error */
+};
+
+/*
+ * The device has the data of [pos, pos + written), or @error says why not.
+ * *newsize is the file's size in any case.  If this fails, the data is lost
+ * and fsync will say so.
+ */
+int owfs_kmap_ioend(struct owfs_inode *inode, enum owfs_kmap_ioend kind,
+		    loff_t pos, uint64_t written, int error, uint64_t *newsize);
+
+#endif

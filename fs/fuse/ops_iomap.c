@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * iomap mode: the kernel moves file data itself and asks where.  Whether it
+ * can is asked before the mount, since an image file must then be reached
+ * through a loop device by the server, too: no device is cached twice.
+ */
+#include "fuse/server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "file/kmap.h"
+#include "io/loopdev.h"
+
+/* Requests may wait for others here, and each takes a thread meanwhile. */
+#define IOMAP_THREADS	64
+
+/* --------------------------------------------------------------- start-up */
+
+static int refuse(const struct server *srv, const char *why)
+{
+	if (srv->opts->iomap != OWFS_IOMAP_ON)
+		return 0;
+	owfs_msg(srv->msg, OWFS_MSG_ERROR, "iomap=on: not possible: %s", why);
+	return -EOPNOTSUPP;
+}
+
+/* An image gets a loop device, which the kernel and we use from now on. */
+static int attach_loop(struct server *srv)
+{
+	const struct owfs_opts *o = srv->opts;
+	int fd = owfs_loopdev_attach(o->device, &o->window, 512, o->readonly,
+				     srv->device);
+
+	if (fd < 0) {
+		snprintf(srv->device, sizeof(srv->device), "%s", o->device);
+		return fd;
+	}
+	srv->loop_fd = fd;
+	srv->window = (struct owfs_window){ 0 };
+	return 0;
+}
+
+int server_iomap_choose(struct server *srv)
+{
+	const struct owfs_opts *o = srv->opts;
+	struct stat st;
+	int ret;
+
+	if (o->iomap == OWFS_IOMAP_OFF)
+		return 0;
+	if (!(fuse_lowlevel_discover_iomap(-1) & FUSE_IOMAP_SUPPORT_FILEIO))
+		return refuse(srv, "the kernel does not offer it");
+	if (stat(o->device, &st) || !S_ISBLK(st.st_mode)) {
+		ret = attach_loop(srv);
+		if (ret)
+			return refuse(srv, strerror(-ret));
+	}
+	srv->iomap_wanted = true;
+	return 0;
+}
+
+void server_iomap_opened(struct server *srv, struct owfs_served *served)
+{
+	/* it lives as long as the device is open, which it is now */
+	if (srv->loop_fd >= 0) {
+		snprintf(served->loop, sizeof(served->loop), "%.31s",
+			 srv->device);
+		close(srv->loop_fd);
+	}
+	srv->loop_fd = -1;
+	if (srv->iomap_wanted)
+		served->threads = IOMAP_THREADS;
+}
+
+void server_iomap_mounted(void *ctx)
+{
+	struct server *srv = ctx;
+
+	/* also done by prctl(2), which an ordinary user may not */
+	if (srv->iomap_wanted)
+		fuse_lowlevel_disable_fsreclaim(srv->session.se, 1);
+}
+
+bool server_iomap_init(struct server *srv, struct fuse_conn_info *conn)
+{
+	if (!srv->iomap_wanted)
+		return true;
+	if (!owfs_iomap_ask(&srv->session, conn))
+		return !refuse(srv, "the kernel does not offer it for this mount");
+	/* the kernel clears set-id bits itself, and tells us */
+	srv->session.want &= ~OWFS_FUSE_KILLPRIV_V2;
+	srv->fs->fs_kernel_io = true;
+	owfs_msg(srv->msg, OWFS_MSG_INFO,
+		 "%s: iomap: the kernel moves file data itself",
+		 srv->opts->device);
+	return true;
+}
+
+static void op_config(fuse_req_t req)
+{
+	struct server *srv = server_of(req);
+	struct fuse_iomap_config cfg = {
+		.flags = FUSE_IOMAP_CONFIG_BLOCKSIZE |
+			 FUSE_IOMAP_CONFIG_MAXBYTES,
+		.s_maxbytes = OWFS_FILE_BYTES_MAX,
+	};
+	int ret = server_enter(srv);
+
+	if (!ret) {
+		ret = fuse_lowlevel_iomap_device_add(srv->session.se,
+						     owfs_blkdev_fd(srv->bd), 0);
+		if (ret > 0) {
+			srv->iomap_dev = (uint32_t)ret;
+			cfg.s_blocksize = srv->fs->fs_geo.blocksize;
+		} else {
+			owfs_msg(srv->msg, OWFS_MSG_ERROR,
+				 "%s: iomap: the kernel does not take the device: %s",
+				 srv->opts->device, strerror(-ret));
+			ret = ret ? ret : -EIO;
+		}
+		server_leave(srv);
+	}
+	if (ret < 0)
+		server_reply(req, ret);
+	else
+		fuse_reply_iomap_config(req, &cfg);
+}
+
+/* ------------------------------------------------------------------- begin */
+
+static enum owfs_kmap_op op_of(uint32_t opflags)
+{
+	if (opflags & FUSE_IOMAP_OP_WRITEBACK)
+		return OWFS_KMAP_WRITEBACK;
+	if (opflags & FUSE_IOMAP_OP_SWAPFILE)
+		return OWFS_KMAP_READ;
+	if (opflags & FUSE_IOMAP_OP_ZERO)
+		return OWFS_KMAP_ZERO;
+	if (opflags & FUSE_IOMAP_OP_WRITE) {
+		if (opflags & FUSE_IOMAP_OP_DIRECT)
+			return OWFS_KMAP_DIRECT;
+		return opflags & FUSE_IOMAP_OP_FAULT ? OWFS_KMAP_FAULT :
+						       OWFS_KMAP_WRITE;
+	}
+	if (opflags & FUSE_IOMAP_OP_UNSHARE)
+		return OWFS_KMAP_WRITE;
+	return opflags & FUSE_IOMAP_OP_REPORT ? OWFS_KMAP_REPORT :
+						OWFS_KMAP_READ;
+}
+
+static void fill(const struct server *srv, const struct owfs_iomap *map,
+		 struct fuse_file_iomap *fmap)
+{
+	static const uint16_t types[] = {
+		[OWFS_IOMAP_HOLE] = FUSE_IOMAP_TYPE_HOLE,
+		[OWFS_IOMAP_DELALLOC] = FUSE_IOMAP_TYPE_DELALLOC,
+		[OWFS_IOMAP_MAPPED] = FUSE_IOMAP_TYPE_MAPPED,
+		[OWFS_IOMAP_UNWRITTEN] = FUSE_IOMAP_TYPE_UNWRITTEN,
+	};
+	const uint64_t bs = srv->fs->fs_geo.blocksize;
+
+	*fmap = (struct fuse_file_iomap){
+		.offset = map->off * bs, .length = map->len * bs,
+		.type = types[map->type],
+		.addr = FUSE_IOMAP_NULL_ADDR, .dev = FUSE_IOMAP_DEV_NULL,
+	};
+	if (map->type == OWFS_IOMAP_MAPPED ||
+	    map->type == OWFS_IOMAP_UNWRITTEN) {
+		fmap->addr = srv->window.offset + map->fsblock * bs;
+		fmap->dev = srv->iomap_dev;
+	}
+}
+
+static void reply_begin(fuse_req_t req, const struct owfs_kmap *km)
+{
+	struct server *srv = server_of(req);
+	struct fuse_file_iomap read, write;
+
+	fill(srv, &km->read, &read);
+	if (km->overwrite) {
+		fuse_reply_iomap_begin(req, &read, NULL);
+		return;
+	}
+	fill(srv, &km->write, &write);
+	fuse_reply_iomap_begin(req, &read, &write);
+}
+
+static void op_begin(fuse_req_t req, fuse_ino_t ino, uint64_t attr_ino,
+		     off_t pos, uint64_t count, uint32_t opflags)
+{
+	struct server *srv = server_of(req);
+	enum owfs_kmap_op op = op_of(opflags);
+	struct owfs_inode *inode;
+	struct owfs_kmap km;
+	int ret = server_get(srv, ino, &inode);
+
+	(void)attr_ino;
+	if (ret) {
+		server_reply(req, ret);
+		return;
+	}
+	if (op == OWFS_KMAP_WRITEBACK)
+		owfs_session_will_wait(req);
+	ret = owfs_kmap_begin(inode, op, pos, count,
+			      opflags & FUSE_IOMAP_OP_NOWAIT, &km);
+	if (ret)
+		server_reply(req, ret);
+	else
+		reply_begin(req, &km);
+	server_put(srv, inode);
+}
+
+static void op_end(fuse_req_t req, fuse_ino_t ino, uint64_t attr_ino, off_t pos,
+		   uint64_t count, uint32_t opflags, ssize_t written,
+		   const struct fuse_file_iomap *iomap)
+{
+	struct server *srv = server_of(req);
+	struct owfs_inode *inode;
+	int ret = server_get(srv, ino, &inode);
+
+	(void)attr_ino;
+	(void)iomap;
+	if (!ret) {
+		owfs_kmap_end(inode, op_of(opflags), pos, count, written);
+		server_put(srv, inode);
+	}
+	server_reply(req, ret);
+}
+
+/* ------------------------------------------------------------------- ioend */
+
+static enum owfs_kmap_ioend kind_of(uint32_t flags, int error)
+{
+	if (flags & FUSE_IOMAP_IOEND_DIRECT)
+		return OWFS_KMAP_IOEND_DIRECT;
+	if (error && !(flags & FUSE_IOMAP_IOEND_WRITEBACK))
+		return OWFS_KMAP_IOEND_DISCARD;
+	return OWFS_KMAP_IOEND_WRITEBACK;
+}
+
+/*
+ * No answer here may be ENOSYS, not even to one who brings it: the kernel
+ * would tell us of no completion any more.
+ */
+static void op_ioend(fuse_req_t req, fuse_ino_t ino, uint64_t attr_ino,
+		     off_t pos, uint64_t written, uint32_t flags, int error,
+		     uint32_t dev, uint64_t new_addr)
+{
+	struct server *srv = server_of(req);
+	struct owfs_inode *inode;
+	uint64_t size = 0;
+	int ret = server_get(srv, ino, &inode);
+
+	(void)attr_ino;
+	(void)dev;
+	(void)new_addr;
+	if (!ret) {
+		if (flags & FUSE_IOMAP_IOEND_SWAPOFF)
+			written = 0;
+		ret = owfs_kmap_ioend(inode, kind_of(flags, error), pos,
+				      written, error > 0 ? -error : error,
+				      &size);
+		server_put(srv, inode);
+	}
+	if (ret)
+		server_reply(req, ret == -ENOSYS ? -EIO : ret);
+	else
+		fuse_reply_iomap_ioend(req, (off_t)size);
+}
+
+/* ------------------------------------------------------ the whole filesystem */
+
+/* What is frozen is what a crash would leave, as at any other time. */
+static void op_freeze(fuse_req_t req)
+{
+	op_syncfs(req);
+}
+
+static void op_nothing(fuse_req_t req)
+{
+	fuse_reply_err(req, 0);
+}
+
+const struct owfs_iomap_ops iomap_ops = {
+	.begin = op_begin, .end = op_end, .ioend = op_ioend,
+	.config = op_config,
+	.freeze = op_freeze, .unfreeze = op_nothing, .shutdown = op_nothing,
+};

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The connection: requests to the server and back, names. */
+#include "kmodel.h"
+#include "emubd_image.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define INIT_FLAGS	(FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_DO_READDIRPLUS | \
+			 FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | \
+			 FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | \
+			 FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT | \
+			 FUSE_EXPORT_SUPPORT | FUSE_CACHE_SYMLINKS | (1u << 30))
+#define IOMAP_BIT	(1u << 11)	/* of flags2 */
+#define DEV_COOKIE	7u
+
+/* Attribute flags of an iomap inode: exclusive, iomap. */
+#define ATTR_IOMAP	(1u << 2 | 1u << 3)
+
+static struct kmodel *current;		/* whose ioctls these are */
+
+void kmodel_violation(struct kmodel *k, const char *fmt, ...)
+{
+	va_list ap;
+
+	k->violations++;
+	if (k->why[0])
+		return;
+	va_start(ap, fmt);
+	vsnprintf(k->why, sizeof(k->why), fmt, ap);
+	va_end(ap);
+}
+
+void kmodel_trace(struct kmodel *k, bool on)
+{
+	free(k->trace);
+	k->trace_size = on ? 1 << 16 : 0;
+	k->trace = on ? emubd_must(calloc(1, k->trace_size)) : NULL;
+}
+
+/* ------------------------------------------------------------------ ioctls */
+
+static int fake_ioctl(int fd, unsigned long cmd, void *arg)
+{
+	const uint32_t *word = arg;
+
+	(void)fd;
+	switch (cmd) {
+	case 0x4010e501ul:
+		if (word[1] != 1)
+			return -EINVAL;
+		current->dev = DEV_COOKIE;
+		return DEV_COOKIE;
+	case 0x8010e563ul:
+		memset(arg, 0, 16);
+		*(uint64_t *)arg = 3;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static int fake_notify(int fd, const void *msg, size_t len)
+{
+	(void)fd;
+	(void)msg;
+	(void)len;
+	return -ESTALE;		/* no inode has a cache of mappings here */
+}
+
+/* ---------------------------------------------------------------- requests */
+
+static bool changes(uint32_t opcode)
+{
+	switch (opcode) {
+	case FUSE_LOOKUP:
+	case FUSE_FORGET:
+	case FUSE_GETATTR:
+	case FUSE_INIT:
+	case FUSE_FSYNC:
+	case 4092:	/* config, begin, end */
+	case 4094:
+	case 4095:
+		return false;
+	default:
+		return true;
+	}
+}
+
+static void serve(struct kmodel *k)
+{
+	int ret = fuse_session_receive_buf(k->srv.session.se, &k->buf);
+
+	if (ret > 0)
+		fuse_session_process_buf(k->srv.session.se, &k->buf);
+	else
+		kmodel_violation(k, "the server does not receive: %d", ret);
+}
+
+static int answer(struct kmodel *k, void *out, size_t room, size_t *len)
+{
+	struct fuse_out_header h;
+	struct iovec iov[2] = { { &h, sizeof(h) }, { out, room } };
+	struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 2 };
+	ssize_t n = recvmsg(k->sock[0], &mh, MSG_DONTWAIT);
+
+	if (n < (ssize_t)sizeof(h) || h.unique != k->unique ||
+	    h.len != (size_t)n || (mh.msg_flags & MSG_TRUNC)) {
+		kmodel_violation(k, "request %llu: no answer, or a strange one: %zd",
+				 (unsigned long long)k->unique, n);
+		return -EIO;
+	}
+	if (h.error > 0 || h.error <= -512) {
+		kmodel_violation(k, "error %d", h.error);
+		return -EIO;
+	}
+	if (len)
+		*len = (size_t)n - sizeof(h);
+	return h.error;
+}
+
+int kmodel_call(struct kmodel *k, uint32_t opcode, fuse_ino_t nodeid,
+		const void *in, size_t in_len, void *out, size_t room,
+		size_t *len)
+{
+	struct fuse_in_header h = {
+		.len = (uint32_t)(sizeof(h) + in_len), .opcode = opcode,
+		.unique = k->unique += 2, .nodeid = nodeid,
+	};
+	struct iovec iov[2] = {
+		{ &h, sizeof(h) }, { (void *)(uintptr_t)in, in_len },
+	};
+	char none[8];
+	int ret;
+
+	current = k;
+	k->calls[opcode % 64]++;
+	if (writev(k->sock[0], iov, 2) != (ssize_t)h.len) {
+		kmodel_violation(k, "cannot send");
+		return -EIO;
+	}
+	serve(k);
+	if (opcode == FUSE_FORGET)
+		return 0;
+	ret = answer(k, out ? out : none, out ? room : sizeof(none), len);
+	if (k->changed && changes(opcode))
+		k->changed(k->ctx);
+	return ret;
+}
+
+/* ---------------------------------------------------------- start and stop */
+
+static int do_init(struct kmodel *k)
+{
+	struct { uint32_t major, minor, readahead, flags, flags2, unused[11]; }
+		in = { 7, 99, 1 << 20, INIT_FLAGS, IOMAP_BIT, { 0 } };
+	struct fuse_init_out out = { 0 };
+	size_t len;
+	int ret = kmodel_call(k, FUSE_INIT, 0, &in, sizeof(in), &out,
+			      sizeof(out), &len);
+
+	if (ret)
+		return ret;
+	if (out.major != 7 || out.minor < 99 || !(out.flags & 1u << 30) ||
+	    !(out.flags2 & IOMAP_BIT))
+		kmodel_violation(k, "INIT: minor=%u flags=%x flags2=%x: no iomap",
+				 out.minor, out.flags, out.flags2);
+	return 0;
+}
+
+static int do_config(struct kmodel *k)
+{
+	struct {
+		uint64_t flags;
+		int64_t maxbytes;
+		uint32_t cache, zero;
+		uint64_t zeroes[5];
+	} in = { .flags = 0x7f, .maxbytes = INT64_MAX, .cache = 262144 };
+	struct { char bytes[104]; } out = { { 0 } };
+	uint32_t bs;
+	uint64_t flags;
+	int64_t maxbytes;
+	size_t len = 0;
+	int ret = kmodel_call(k, 4092, 0, &in, sizeof(in), &out, sizeof(out),
+			      &len);
+
+	if (ret)
+		return ret;
+	memcpy(&flags, out.bytes, 8);
+	memcpy(&bs, out.bytes + 60, 4);
+	memcpy(&maxbytes, out.bytes + 88, 8);
+	if (!k->dev || flags & ~0x7full || len > 104 || bs != k->bs ||
+	    maxbytes <= 0)
+		kmodel_violation(k, "CONFIG: dev=%u flags=%llx blocksize=%u",
+				 k->dev, (unsigned long long)flags, bs);
+	return 0;
+}
+
+static int open_session(struct kmodel *k)
+{
+	char prog[] = "kmodel";
+	char *argv[] = { prog, NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+	int ret;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, k->sock))
+		return -errno;
+	ret = owfs_session_open(&k->srv.session, &args, server_ops.llops,
+				sizeof(*server_ops.llops), k->sock[1]);
+	if (!ret)
+		ret = owfs_turn_open(&k->srv.session.turn);
+	return ret;
+}
+
+int kmodel_start(struct kmodel *k, struct owfs_fs *fs, struct emubd *e,
+		 struct rng *rng)
+{
+	static const struct owfs_msg quiet = { .max_level = OWFS_MSG_ERROR };
+	int ret;
+
+	memset(k, 0, sizeof(*k));
+	owfs_iomap_sys = (struct owfs_iomap_sys){ fake_ioctl, fake_notify };
+	k->opts.iomap = OWFS_IOMAP_ON;
+	k->e = e;
+	k->rng = rng;
+	k->bs = fs->fs_geo.blocksize;
+	server_init(&k->srv);
+	k->srv.opts = &k->opts;
+	k->srv.msg = fs->fs_msg ? fs->fs_msg : &quiet;
+	k->srv.fs = fs;
+	k->srv.bd = fs->fs_bd;
+	k->srv.loop_fd = -1;
+	k->srv.iomap_wanted = true;
+	ret = open_session(k);
+	if (!ret)
+		ret = do_init(k);
+	return ret ? ret : do_config(k);
+}
+
+static void file_free(struct kfile *f)
+{
+	struct kioend *io;
+	uint64_t i;
+
+	while ((io = f->ioends)) {
+		f->ioends = io->next;
+		free(io);
+	}
+	for (i = 0; i < f->npages; i++)
+		free(f->page[i].data);
+	free(f->page);
+	free(f->want);
+	free(f);
+}
+
+static void stop(struct kmodel *k)
+{
+	struct kfile *f;
+
+	while ((f = k->files)) {
+		k->files = f->next;
+		file_free(f);
+	}
+	owfs_turn_close(&k->srv.session.turn);
+	/* the library closes its end, and calls ->destroy if it never came */
+	owfs_session_close(&k->srv.session);
+	close(k->sock[0]);
+	free(k->buf.mem);
+	server_exit(&k->srv);
+	kmodel_trace(k, false);
+}
+
+int kmodel_unmount(struct kmodel *k)
+{
+	int ret = kmodel_call(k, FUSE_DESTROY, 0, NULL, 0, NULL, 0, NULL);
+
+	if (!ret && k->srv.fs)
+		kmodel_violation(k, "DESTROY was answered and the filesystem is there");
+	stop(k);
+	return ret ? ret : k->srv.stop_ret;
+}
+
+void kmodel_crash(struct kmodel *k)
+{
+	if (k->srv.fs)
+		owfs_mount_abandon(k->srv.fs);
+	k->srv.fs = NULL;
+	stop(k);
+}
+
+/* ------------------------------------------------------------------- names */
+
+static struct kfile *file_new(struct kmodel *k, const char *name,
+			      const struct fuse_entry_out *e)
+{
+	struct kfile *f = emubd_must(calloc(1, sizeof(*f)));
+	uint32_t flags;
+
+	/* the last word of the attributes, whatever this header calls it */
+	memcpy(&flags, (const char *)e + 124, sizeof(flags));
+	if ((flags & ATTR_IOMAP) != ATTR_IOMAP)
+		kmodel_violation(k, "%s: is no iomap inode: flags=%x", name,
+				 flags);
+	f->nodeid = e->nodeid;
+	snprintf(f->name, sizeof(f->name), "%s", name);
+	f->size = f->disk_size = e->attr.size;
+	f->next = k->files;
+	k->files = f;
+	return f;
+}
+
+struct kfile *kmodel_create(struct kmodel *k, const char *name)
+{
+	struct { struct fuse_create_in in; char name[32]; } in = {
+		.in = { .flags = O_RDWR, .mode = S_IFREG | 0644 },
+	};
+	struct { struct fuse_entry_out e; struct fuse_open_out o; } out;
+	size_t len = 0;
+
+	snprintf(in.name, sizeof(in.name), "%s", name);
+	if (kmodel_call(k, FUSE_CREATE, FUSE_ROOT_ID, &in,
+			sizeof(in.in) + strlen(name) + 1, &out, sizeof(out),
+			&len))
+		return NULL;
+	if (len != sizeof(out) || (out.o.open_flags & (1u << 2 | 1u << 4 | 1u << 7)))
+		kmodel_violation(k, "CREATE: len=%zu open_flags=%x", len,
+				 out.o.open_flags);
+	return file_new(k, name, &out.e);
+}
+
+static void file_drop(struct kmodel *k, struct kfile *f)
+{
+	struct { uint64_t nlookup; } in = { 1 };
+	struct kfile **p = &k->files;
+
+	while (*p != f)
+		p = &(*p)->next;
+	*p = f->next;
+	kmodel_call(k, FUSE_FORGET, f->nodeid, &in, sizeof(in), NULL, 0, NULL);
+}
+
+struct kfile *kmodel_lookup(struct kmodel *k, const char *name)
+{
+	struct fuse_entry_out out;
+	struct kfile *f = k->files, *old = NULL;
+
+	for (; f && !old; f = f->next)
+		if (!strcmp(f->name, name))
+			old = f;
+	if (old)
+		file_drop(k, old);
+	if (kmodel_call(k, FUSE_LOOKUP, FUSE_ROOT_ID, name, strlen(name) + 1,
+			&out, sizeof(out), NULL) || !out.nodeid)
+		return NULL;
+	f = file_new(k, name, &out);
+	if (old) {
+		if (f->size != old->size)
+			kmodel_violation(k, "%s: size=%llu, should be %llu",
+					 name, (unsigned long long)f->size,
+					 (unsigned long long)old->size);
+		f->want = old->want;
+		f->want_room = old->want_room;
+		old->want = NULL;
+		file_free(old);
+	}
+	return f;
+}
+
+int kmodel_unlink(struct kmodel *k, struct kfile *f)
+{
+	int ret = kmodel_call(k, FUSE_UNLINK, FUSE_ROOT_ID, f->name,
+			      strlen(f->name) + 1, NULL, 0, NULL);
+
+	if (ret)
+		return ret;
+	file_drop(k, f);
+	file_free(f);
+	return 0;
+}

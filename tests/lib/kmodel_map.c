@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Begin, end and ioend, checked as the kernel checks their answers. */
+#include "kmodel.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void trace(struct kmodel *k, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void trace(struct kmodel *k, const char *fmt, ...)
+{
+	size_t n;
+	va_list ap;
+
+	if (!k->trace)
+		return;
+	n = strlen(k->trace);
+	va_start(ap, fmt);
+	vsnprintf(k->trace + n, k->trace_size - n, fmt, ap);
+	va_end(ap);
+}
+
+static bool is_null(const struct fuse_file_iomap *m)
+{
+	return m->dev == FUSE_IOMAP_DEV_NULL && m->addr == FUSE_IOMAP_NULL_ADDR;
+}
+
+/* What is wrong with a mapping, or NULL. */
+static const char *bad_mapping(const struct kmodel *k,
+			       const struct fuse_file_iomap *m, uint64_t pos,
+			       bool is_write)
+{
+	const uint64_t dev_size = k->srv.fs->fs_bd->size;
+
+	switch (m->type) {
+	case FUSE_IOMAP_TYPE_MAPPED:
+	case FUSE_IOMAP_TYPE_UNWRITTEN:
+		if (m->dev != k->dev)
+			return "not on the device";
+		if (m->addr == FUSE_IOMAP_NULL_ADDR ||
+		    m->addr + m->length < m->addr)
+			return "no address";
+		/* the kernel would find out by an error of the device */
+		if (m->addr % k->bs || m->addr + m->length > dev_size)
+			return "address";
+		break;
+	case FUSE_IOMAP_TYPE_HOLE:
+	case FUSE_IOMAP_TYPE_DELALLOC:
+		if (!is_null(m))
+			return "address of what has none";
+		break;
+	case FUSE_IOMAP_TYPE_PURE_OVERWRITE:
+		if (!is_write)
+			return "overwrite to read from";
+		break;
+	default:
+		return "type";
+	}
+	if (m->flags & ~0xffu)
+		return "flags";
+	if (!m->length || m->offset % k->bs || m->length % k->bs ||
+	    m->offset + m->length < m->offset)
+		return "range";
+	if (m->offset >= INT64_MAX)
+		return "past the largest file";
+	if (pos < m->offset || pos - m->offset >= m->length)
+		return "does not have what was asked for";
+	return NULL;
+}
+
+static void check(struct kmodel *k, uint32_t opflags, uint64_t pos,
+		  const char *what, const struct fuse_file_iomap *m)
+{
+	const char *bad = bad_mapping(k, m, pos, *what == 'w');
+
+	if (bad)
+		kmodel_violation(k, "begin %x at %llu: %s mapping: %s: off=%llu len=%llu addr=%llx type=%u dev=%u flags=%x",
+				 opflags, (unsigned long long)pos, what, bad,
+				 (unsigned long long)m->offset,
+				 (unsigned long long)m->length,
+				 (unsigned long long)m->addr, m->type, m->dev,
+				 m->flags);
+}
+
+int kmodel_begin(struct kmodel *k, struct kfile *f, uint32_t opflags,
+		 uint64_t pos, uint64_t count, struct fuse_file_iomap *rd,
+		 struct fuse_file_iomap *wr)
+{
+	struct { uint32_t opflags, zero; uint64_t ino, pos, count; } in = {
+		opflags, 0, f->nodeid, pos, count,
+	};
+	struct { struct fuse_file_iomap rd, wr; } out;
+	size_t len = 0;
+	int ret = kmodel_call(k, 4094, f->nodeid, &in, sizeof(in), &out,
+			      sizeof(out), &len);
+
+	trace(k, "BEGIN %x %llu+%llu\n", opflags, (unsigned long long)pos,
+	      (unsigned long long)count);
+	if (ret)
+		return ret;
+	if (len != sizeof(out)) {
+		kmodel_violation(k, "begin: answer of %zu bytes", len);
+		return -EIO;
+	}
+	check(k, opflags, pos, "read", &out.rd);
+	check(k, opflags, pos, "write", &out.wr);
+	*rd = out.rd;
+	*wr = out.wr;
+	return 0;
+}
+
+int kmodel_end(struct kmodel *k, struct kfile *f, uint32_t opflags,
+	       uint64_t pos, uint64_t count, int64_t written,
+	       const struct fuse_file_iomap *map, bool size_changed)
+{
+	struct {
+		uint32_t opflags, zero;
+		uint64_t ino, pos, count;
+		int64_t written;
+		struct fuse_file_iomap map;
+	} in = { opflags, 0, f->nodeid, pos, count, written, *map };
+	int ret;
+
+	if (k->no_end || !(opflags & 0x80000083u) ||
+	    (!size_changed && written >= (int64_t)count))
+		return 0;
+	if (size_changed)
+		in.map.flags |= FUSE_IOMAP_F_SIZE_CHANGED;
+	ret = kmodel_call(k, 4095, f->nodeid, &in, sizeof(in), NULL, 0, NULL);
+	trace(k, "END %x %llu+%llu written %lld flags %x\n", opflags,
+	      (unsigned long long)pos, (unsigned long long)count,
+	      (long long)written, in.map.flags);
+	if (ret == -ENOSYS)
+		k->no_end = true;
+	return ret == -ENOSYS ? 0 : ret;
+}
+
+int kmodel_ioend(struct kmodel *k, struct kfile *f, uint32_t flags, int error,
+		 uint64_t pos, uint64_t written, uint32_t dev, uint64_t addr)
+{
+	struct {
+		uint32_t flags;
+		int32_t error;
+		uint64_t ino, pos, new_addr, written;
+		uint32_t dev, zero;
+	} in = {
+		flags, error, f->nodeid, pos,
+		addr == FUSE_IOMAP_NULL_ADDR ? addr : addr / 512, written, dev, 0,
+	};
+	uint64_t newsize = 0;
+	size_t len = 0;
+	int ret;
+
+	if (k->no_ioend)
+		return 0;
+	ret = kmodel_call(k, 4093, f->nodeid, &in, sizeof(in), &newsize,
+			  sizeof(newsize), &len);
+	trace(k, "IOEND %x %llu+%llu error %d dev %u\n", flags,
+	      (unsigned long long)pos, (unsigned long long)written, error, dev);
+	if (ret == -ENOSYS) {
+		k->no_ioend = true;
+		kmodel_violation(k, "ioend: ENOSYS: the kernel will send no other");
+		return 0;
+	}
+	if (ret)
+		return ret;
+	if (len != sizeof(newsize))
+		kmodel_violation(k, "ioend: answer of %zu bytes", len);
+	if (!error && written && newsize < pos + written)
+		kmodel_violation(k, "ioend: size %llu after %llu+%llu",
+				 (unsigned long long)newsize,
+				 (unsigned long long)pos,
+				 (unsigned long long)written);
+	f->disk_size = newsize;
+	return 0;
+}
