@@ -14,6 +14,9 @@
 #include "file/kmap.h"
 #include "io/loopdev.h"
 
+/* Longer than a device has for a request: half a minute, as a rule. */
+#define REST_SECS	60
+
 /* Requests may wait for others here, and each takes a thread meanwhile. */
 #define IOMAP_THREADS	64
 
@@ -93,6 +96,7 @@ bool server_iomap_init(struct server *srv, struct fuse_conn_info *conn)
 	/* the kernel clears set-id bits itself, and tells us */
 	srv->session.want &= ~OWFS_FUSE_KILLPRIV_V2;
 	srv->fs->fs_kernel_io = true;
+	owfs_alloc_rest(srv->fs->fs_al, REST_SECS, NULL);
 	owfs_msg(srv->msg, OWFS_MSG_INFO,
 		 "%s: iomap: the kernel moves file data itself",
 		 srv->opts->device);

@@ -603,8 +603,8 @@ int owfs_extent_edit_apply(struct owfs_extent_edit *ed, struct owfs_trans *tr)
 	int ret = edit_apply_items(ed, tr);
 
 	for (size_t i = 0; i < ed->freed.n && !ret; i++)
-		ret = owfs_alloc_free(al, ed->freed.v[i].fsblock,
-				      ed->freed.v[i].len);
+		ret = owfs_alloc_free_data(al, ed->freed.v[i].fsblock,
+					   ed->freed.v[i].len);
 	if (ret)
 		return ret;
 	for (size_t i = 0; i < ed->used.n; i++)

@@ -73,6 +73,7 @@ int owfs_alloc_open(struct owfs_alloc **alp, const struct owfs_alloc_param *p)
 	al->bd = p->bd;
 	al->geo = p->geo;
 	al->msg = p->msg;
+	al->rest_tail = &al->rest_head;
 	al->discard = p->discard;
 	al->nwords = OWFS_BITMAP_WORDS(al->geo.group_blocks);
 	al->fixed = owfs_geo_fixed_total(&al->geo);
@@ -107,6 +108,7 @@ void owfs_alloc_close(struct owfs_alloc *al)
 
 	if (!al)
 		return;
+	owfs_rest_close(al);
 	for (grp = al->all; grp; grp = next) {
 		next = grp->all_next;
 		pthread_cond_destroy(&grp->loaded);
@@ -415,7 +417,8 @@ void owfs_alloc_stat(struct owfs_alloc *al, struct owfs_alloc_stat *st)
 {
 	pthread_mutex_lock(&al->lock);
 	*st = (struct owfs_alloc_stat){
-		.free = al->free, .pinned = al->pinned, .staged = al->staged,
+		.free = al->free, .pinned = al->pinned + al->resting,
+		.staged = al->staged - al->resting,
 		.reserved = al->reserved, .reserve = al->reserve,
 		.used = al->used };
 	pthread_mutex_unlock(&al->lock);

@@ -111,6 +111,16 @@ int owfs_alloc_load(struct owfs_alloc *al, owfs_fsblock_t start, uint64_t len);
  * not used is -EFSCORRUPTED, said once, nothing changed.
  */
 int owfs_alloc_free(struct owfs_alloc *al, owfs_fsblock_t start, uint64_t len);
+/* The same for data, which others may still read: it rests (owfs_alloc_rest()). */
+int owfs_alloc_free_data(struct owfs_alloc *al, owfs_fsblock_t start,
+			 uint64_t len);
+/*
+ * Before the first operation: freed data is not handed out for so many seconds
+ * after its generations have let go of it, unless somebody is refused for lack
+ * of space; it counts as pinned.  @now tells seconds; NULL: the system's.
+ */
+void owfs_alloc_rest(struct owfs_alloc *al, unsigned int secs,
+		     uint64_t (*now)(void));
 /* A node made in the open generation that goes again in it: free at once. */
 int owfs_alloc_free_unborn(struct owfs_alloc *al, const owfs_fsblock_t addr[2]);
 

@@ -158,8 +158,8 @@ int owfs_alloc_store(struct owfs_alloc *al, owfs_gen_t gen, unsigned int max,
 
 /* ------------------------------------------------------------------ durable */
 
-static void discard_run(struct owfs_alloc *al, owfs_fsblock_t start,
-			uint64_t len)
+void owfs_alloc_discard_run(struct owfs_alloc *al, owfs_fsblock_t start,
+			    uint64_t len)
 {
 	int ret;
 
@@ -189,7 +189,7 @@ static void discard_group(struct owfs_alloc *al, struct owfs_group *grp,
 		pthread_mutex_unlock(&grp->lock);
 		if (bit >= n || !al->discard)
 			return;
-		discard_run(al, base + bit, end - bit);
+		owfs_alloc_discard_run(al, base + bit, end - bit);
 	}
 }
 
@@ -231,11 +231,12 @@ static uint64_t release_absent(struct owfs_alloc *al)
 void owfs_alloc_durable(struct owfs_alloc *al)
 {
 	unsigned int role = al->role_last;
-	uint64_t absent, released = 0;
+	uint64_t absent, woken, released = 0;
 	struct owfs_group *list, *grp;
 
 	assert(al->sealed_pending && !al->store && !al->store_error);
 	absent = release_absent(al);
+	owfs_rest_begin(al, role);
 	pthread_mutex_lock(&al->lock);
 	list = al->freed[role];
 	al->freed[role] = NULL;
@@ -245,6 +246,7 @@ void owfs_alloc_durable(struct owfs_alloc *al)
 		discard_group(al, grp, role);
 	for (grp = list; grp; grp = grp->freed_next[role])
 		released += release_group(al, grp, role);
+	woken = owfs_rest_end(al);
 
 	pthread_mutex_lock(&al->lock);
 	al->pinned -= released;
@@ -252,8 +254,8 @@ void owfs_alloc_durable(struct owfs_alloc *al)
 	al->free_loaded += released;
 	al->role_last = al->role_sealed;
 	al->role_sealed = role;
-	owfs_resv_raise_floor(al, released + absent);
-	if (released + absent)
+	owfs_resv_raise_floor(al, released + absent + woken);
+	if (released + absent + woken)
 		al->node_settled = false;
 	owfs_alloc_shrink(al);
 	pthread_mutex_unlock(&al->lock);

@@ -126,6 +126,16 @@ int owfs_alloc_free(struct owfs_alloc *al, owfs_fsblock_t start, uint64_t len)
 	return 0;
 }
 
+int owfs_alloc_free_data(struct owfs_alloc *al, owfs_fsblock_t start,
+			 uint64_t len)
+{
+	int ret = owfs_alloc_free(al, start, len);
+
+	if (!ret && al->rest_secs)
+		owfs_rest_note(al, al->role_open, start, len);
+	return ret;
+}
+
 /* A block that a sealed generation has, too, cannot have been born in this one. */
 static int free_one_unborn(struct owfs_alloc *al, owfs_fsblock_t blk)
 {

@@ -66,6 +66,14 @@ struct owfs_node_cursor {
 	uint32_t pos;
 };
 
+/* Data that was freed, and rests when it is pinned no longer. */
+struct owfs_rest {
+	struct owfs_rest *next;
+	owfs_fsblock_t start;
+	uint64_t len;
+	uint64_t until;			/* second of rest_now() */
+};
+
 struct owfs_alloc {
 	struct owfs_blkdev *bd;
 	struct owfs_geo geo;
@@ -73,7 +81,15 @@ struct owfs_alloc {
 	struct owfs_freemap *fm;
 	size_t nwords;			/* of one bitmap */
 	uint64_t fixed;			/* blocks */
-	bool discard;			/* the committing thread's */
+	bool discard;			/* alloc_rest.c */
+	unsigned int rest_secs;		/* set before the first operation; 0: nothing rests */
+	uint64_t (*rest_now)(void);
+	struct owfs_rest *rest_freed[3];	/* by role, like freed[] */
+	uint64_t resting;		/* of staged */
+	bool rest_wanted;		/* somebody was refused */
+
+	/* the committing thread's */
+	struct owfs_rest *rest_head, **rest_tail;	/* resting, by time */
 
 	struct owfs_group **table;	/* by number; atomic, set once */
 	size_t table_bytes;
@@ -163,6 +179,18 @@ static inline uint64_t owfs_alloc_unpromised(const struct owfs_alloc *al)
 {
 	return al->free > al->reserved ? al->free - al->reserved : 0;
 }
+
+/* -------------------------------------------------------- alloc_rest.c */
+
+void owfs_rest_note(struct owfs_alloc *al, unsigned int role,
+		    owfs_fsblock_t start, uint64_t len);
+/* The committing thread's: what @role has of data begins to rest ... */
+void owfs_rest_begin(struct owfs_alloc *al, unsigned int role);
+/* ... and what has rested is free; how many blocks. */
+uint64_t owfs_rest_end(struct owfs_alloc *al);
+void owfs_rest_close(struct owfs_alloc *al);
+void owfs_alloc_discard_run(struct owfs_alloc *al, owfs_fsblock_t start,
+			    uint64_t len);
 
 /* -------------------------------------------------------- alloc_resv.c */
 

@@ -68,7 +68,7 @@ static int admit(const struct owfs_alloc *al, uint64_t n,
 		 enum owfs_resv_class class)
 {
 	uint64_t now = owfs_alloc_unpromised(al);
-	uint64_t later = al->free + al->pinned;
+	uint64_t later = al->free + al->pinned + al->resting;
 
 	if (admits(now, n, to_leave(al, class, al->floor)))
 		return 0;
@@ -166,6 +166,8 @@ int owfs_alloc_reserve(struct owfs_alloc *al, uint64_t n,
 	ret = admit(al, n, class);
 	if (!ret)
 		al->reserved += n;
+	else
+		al->rest_wanted = true;
 	ready = al->free_loaded >= al->reserved && !owfs_node_wants_place(al);
 	pthread_mutex_unlock(&al->lock);
 	if (ret || ready)
