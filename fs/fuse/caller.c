@@ -106,6 +106,13 @@ bool owfs_caller_may(uid_t uid, pid_t pid, unsigned int cap)
 	return (me && st.fsuid == me) || is_root_with(&st, cap);
 }
 
+uid_t owfs_caller_uid(uid_t uid, pid_t pid)
+{
+	struct owfs_status st;
+
+	return uid == NOBODY && look(&st, pid, NOBODY) ? st.fsuid : uid;
+}
+
 bool owfs_caller_in_group(pid_t pid, gid_t gid)
 {
 	struct owfs_status st;

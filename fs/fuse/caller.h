@@ -24,6 +24,8 @@ bool owfs_caller_has(uid_t uid, pid_t pid, unsigned int cap);
  * that the server runs as?
  */
 bool owfs_caller_may(uid_t uid, pid_t pid, unsigned int cap);
+/* The user himself: @uid, or where no request names one what /proc says. */
+uid_t owfs_caller_uid(uid_t uid, pid_t pid);
 /* In group @gid, or root with CAP_FSETID, which is as good? */
 bool owfs_caller_in_group(pid_t pid, gid_t gid);
 

@@ -109,10 +109,11 @@ static int set_nothing(fuse_req_t req, struct owfs_inode *inode)
 {
 	struct owfs_attr a = { .size = 0 };
 	unsigned int mask = OWFS_SET_CTIME;
-	uid_t uid = fuse_req_ctx(req)->uid;
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	uid_t uid = owfs_caller_uid(ctx->uid, ctx->pid);
 	struct stat st;
 
-	owfs_getattr(inode, &st, NULL);
+	server_getattr(server_of(req), inode, &st, NULL);
 	if (!uid || uid == st.st_uid)
 		mask |= server_kill_mask_of(req, inode);
 	clock_gettime(CLOCK_REALTIME, &a.ctime);

@@ -129,7 +129,7 @@ static int check_caller(const struct call *c, struct owfs_inode *inode,
 
 	if (!c->srv->checks_callers)
 		return 0;
-	owfs_getattr(inode, &st, NULL);
+	server_getattr(c->srv, inode, &st, NULL);
 	if (fuse_req_ctx(c->req)->uid != st.st_uid &&
 	    !caller_may(c, CAP_FOWNER))
 		return -EPERM;

@@ -31,6 +31,10 @@ after()
 }
 echo data > file
 after "chown" 777 chown 1:1 file
+chown 65534:65534 file
+after "the owner's chown to nobody else" 777 as chown : file
+chown 1:1 file
+after "another user's chown to nobody else" 6777 as chown : file
 after "a user's write" 777 as sh -c 'echo more >> file'
 after "a user's direct write" 777 as dd if=/dev/zero of=file bs=4096 count=1 \
 	oflag=direct conv=notrunc status=none
