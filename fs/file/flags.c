@@ -165,7 +165,7 @@ int owfs_flags_may_open(struct owfs_inode *inode, int open_flags)
 
 int owfs_flags_settle(struct owfs_inode *inode, uint32_t which, int ret)
 {
-	if (ret || !(look(inode) & which))
+	if (ret || !((look(inode) | inode->i_fs->fs_param.inode_flags) & which))
 		return ret;
 	return owfs_commit_all(inode->i_fs);
 }

@@ -264,6 +264,15 @@ static int add_kernel(struct owfs_opts *o, const char *word)
 	return 0;
 }
 
+/* The kernel does its part for these, and the server the other. */
+static void note_sync(struct owfs_opts *o, const char *word)
+{
+	if (!strcmp(word, "sync") || !strcmp(word, "async"))
+		o->sync = *word == 's';
+	else if (!strcmp(word, "dirsync"))
+		o->dirsync = true;
+}
+
 static bool set_switch(struct owfs_opts *o, const char *word)
 {
 	size_t i;
@@ -357,6 +366,7 @@ static int set_option(struct owfs_opts *o, const char *word, bool sloppy)
 	if (!*word || set_switch(o, word) || is_comment(word) ||
 	    listed(fstab_words, ARRAY_SIZE(fstab_words), word))
 		return 0;
+	note_sync(o, word);
 	if (listed(kernel_words, ARRAY_SIZE(kernel_words), word) ||
 	    is_context(word))
 		return add_kernel(o, word);

@@ -25,6 +25,7 @@ struct owfs_opts {
 	bool debug;
 	bool verbose;
 	bool readonly;
+	bool sync, dirsync;		/* durable when the call returns */
 	bool insist_rw;			/* -w: rather not at all than read-only */
 	bool remount;			/* only change the flags of a mount */
 	bool discard;

@@ -181,6 +181,8 @@ static int mount_fs(struct server *srv)
 						 OWFS_ERRORS_RO,
 		.cache = o->cache,
 		.commit_secs = o->commit_secs,
+		.inode_flags = (o->sync ? OWFS_INODE_SYNC : 0) |
+			       (o->dirsync ? OWFS_INODE_DIRSYNC : 0),
 	};
 	int ret = owfs_mount(&srv->fs, &param);
 

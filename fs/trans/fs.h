@@ -42,6 +42,7 @@ struct owfs_fs_param {
 	enum owfs_errors errors;
 	size_t cache;			/* bytes of clean metadata; 0: default */
 	unsigned int commit_secs;	/* 0: default, 5 */
+	uint32_t inode_flags;		/* SYNC, DIRSYNC: as if every inode had them */
 	unsigned int cut_extents;	/* more than so many extents at once become an
 					   intent; 0: default; tests make it small */
 };

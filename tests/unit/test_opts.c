@@ -184,6 +184,12 @@ static void test_kernel_options_go_to_the_mount(void **state)
 	(void)state;
 	accept(&o, "owfs-fuse -o nosuid,ro,nodev,noexec IMAGE DIR");
 	assert_string_equal(o.kernel, "nosuid,nodev,noexec");
+	assert_false(o.sync || o.dirsync);
+	accept(&o, "owfs-fuse -o sync,dirsync IMAGE DIR");
+	assert_string_equal(o.kernel, "sync,dirsync");
+	assert_true(o.sync && o.dirsync);
+	accept(&o, "owfs-fuse -o sync,async IMAGE DIR");
+	assert_false(o.sync || o.dirsync);
 }
 
 static void test_helper_understands_fstab(void **state)
