@@ -6,6 +6,8 @@
 
 #include "filemodel.h"
 
+#define PAGE	4096u
+
 static void *must(void *p)
 {
 	if (p)
@@ -51,6 +53,14 @@ void fm_write(struct filemodel *m, uint64_t pos, const void *buf, uint64_t len)
 	memcpy(m->data + pos, buf, len);
 	if (len)
 		grow(m, pos + len);
+}
+
+void fm_write_pieces(struct filemodel *m, uint64_t pos, const void *buf,
+		     uint64_t len)
+{
+	fm_write(m, pos, buf, len);
+	m->from = pos;
+	m->to = pos + len;
 }
 
 void fm_resize(struct filemodel *m, uint64_t size)
@@ -149,6 +159,9 @@ void fm_remember(struct filemodel *m)
 		v.data = must(malloc(m->max));
 	memcpy(v.data, m->data, m->size);
 	v.size = m->size;
+	v.from = m->from;
+	v.to = m->to;
+	m->from = m->to = 0;
 	m->old[m->nold++] = v;
 }
 
@@ -167,12 +180,38 @@ static void accept(struct filemodel *m, const unsigned char *buf, uint64_t size)
 	fm_durable(m);
 }
 
+/* Is the file what it was before @v, but for the bytes of @v up to @end? */
+static bool is_piece(const struct fm_version *v, uint64_t end,
+		     const unsigned char *buf, uint64_t size)
+{
+	const struct fm_version *before = v - 1;
+
+	return size == (before->size > end ? before->size : end) &&
+	       !memcmp(buf, v->data, end) &&
+	       !memcmp(buf + end, before->data + end, size - end);
+}
+
+static bool is_version(const struct filemodel *m, const struct fm_version *v,
+		       const unsigned char *buf, uint64_t size)
+{
+	uint64_t end;
+
+	if (v->size == size && !memcmp(v->data, buf, size))
+		return true;
+	if (v == m->old)
+		return false;
+	for (end = v->from / PAGE * PAGE + PAGE; end < v->to; end += PAGE)
+		if (is_piece(v, end, buf, size))
+			return true;
+	return false;
+}
+
 bool fm_recover(struct filemodel *m, const unsigned char *buf, uint64_t size)
 {
 	const struct fm_version *v;
 
 	for (v = m->old + m->nold; v-- > m->old;) {
-		if (v->size != size || memcmp(v->data, buf, size))
+		if (!is_version(m, v, buf, size))
 			continue;
 		accept(m, buf, size);
 		return true;

@@ -17,6 +17,7 @@
 struct fm_version {
 	unsigned char *data;
 	uint64_t size;
+	uint64_t from, to;	/* written in pieces, seen one by one; or 0, 0 */
 };
 
 struct filemodel {
@@ -24,6 +25,7 @@ struct filemodel {
 	uint32_t blocksize;
 	unsigned char *data;		/* zero past size */
 	uint64_t size;
+	uint64_t from, to;		/* written in pieces since the last state */
 	struct fm_version *old;		/* the oldest is the last promise */
 	unsigned int nold, keep;
 };
@@ -34,6 +36,9 @@ void fm_init(struct filemodel *m, uint32_t blocksize, unsigned int blocks,
 void fm_done(struct filemodel *m);
 
 void fm_write(struct filemodel *m, uint64_t pos, const void *buf, uint64_t len);
+/* Somebody between cuts this write at ends of pages, first things first. */
+void fm_write_pieces(struct filemodel *m, uint64_t pos, const void *buf,
+		     uint64_t len);
 void fm_resize(struct filemodel *m, uint64_t size);
 /* Zeroes, or nothing where there is data (preallocation); up to @pos + @len. */
 void fm_zero(struct filemodel *m, uint64_t pos, uint64_t len, bool keep_size);
@@ -62,7 +67,8 @@ static inline bool fm_is_full(const struct filemodel *m)
 }
 /*
  * After a crash the file is @size bytes at @buf: true if that is one of the
- * remembered states.  The model goes on from there.
+ * remembered states, or one between the pieces of a write.  The model goes on
+ * from there.
  */
 bool fm_recover(struct filemodel *m, const unsigned char *buf, uint64_t size);
 /*

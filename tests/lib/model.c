@@ -128,15 +128,14 @@ bool op_is_promise(const struct op *op)
 void op_bytes(const struct op *op, unsigned char *buf, size_t len)
 {
 	struct rng r = { op->seed };
-	size_t i;
+	size_t i, n;
+	uint64_t v;
 
-	for (i = 0; i + 8 <= len; i += 8) {
-		uint64_t v = rng_next(&r);
-
-		memcpy(buf + i, &v, 8);
+	for (i = 0; i < len; i += n) {
+		n = len - i < 8 ? len - i : 8;
+		v = rng_next(&r);
+		memcpy(buf + i, &v, n);
 	}
-	for (; i < len; i++)
-		buf[i] = (unsigned char)rng_next(&r);
 }
 
 static unsigned char *put_entry(unsigned char *p, unsigned int tag,

@@ -57,7 +57,7 @@ extern const struct op_profile op_profile_full;		/* more than 16 MiB hold */
 
 void op_random(struct op *op, const struct op_profile *p, struct rng *r);
 void op_to_text(const struct op *op, char *buf, size_t size);
-/* The bytes an OP_WRITE or OP_SETXATTR carries. */
+/* The first @len bytes that an OP_WRITE or OP_SETXATTR carries. */
 void op_bytes(const struct op *op, unsigned char *buf, size_t len);
 /*
  * An OP_SETLIST sets the access list of an object, or if pos is odd the default

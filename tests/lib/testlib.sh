@@ -258,7 +258,8 @@ t_served()
 		remount)	t_remount ${mount_options+-o "$mount_options"} ;;
 		*)		t_fail "asked for \"$word\"" ;;
 		esac 8<&- 9>&-
-		echo ok >&9
+		# unless it has ended meanwhile
+		(trap '' PIPE; echo ok >&9) 2>/dev/null || break
 	done
 	exec 8<&- 9>&-
 	wait $program

@@ -102,7 +102,7 @@ one_round()
 	sleep "0.$((1 + RANDOM % 5))"
 	case $2 in
 	server)	t_kill_server ;;
-	client)	sqlite=$(pgrep -f "^sqlite3 .*$D/db" | tr '\n' ' ')
+	client)	sqlite=$(pgrep -f "^sqlite3 .*$D/db" | tr '\n' ' ' || true)
 		# shellcheck disable=SC2086
 		kill -KILL $sqlite 2>/dev/null || true ;;
 	esac

@@ -59,7 +59,7 @@ kill_postgres()
 	local main
 
 	main=$(head -n 1 "$T/run/pid" 2>/dev/null) || return 0
-	pids="$main $(pgrep -P "$main" | tr '\n' ' ')"
+	pids="$main $(pgrep -P "$main" | tr "\n" " " || true)"
 	# shellcheck disable=SC2086
 	kill -KILL $pids 2>/dev/null || true
 	rm "$T/run/pid"

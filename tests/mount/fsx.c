@@ -10,7 +10,8 @@
  *
  * Each seed is some thousand operations on a file of its own; seeds follow each
  * other until there have been so many operations.  -l prints every one.  With
- * -w the kernel keeps written bytes back, so that a crash may mix states.  With
+ * -w the kernel keeps written bytes back, so that a crash may mix states; without
+ * it a buffered write may be cut at ends of pages, and a crash come between.  With
  * -o and for one of N operations on average, somebody is asked to kill the
  * server or to mount again: a word to the first descriptor, answered by a line
  * on the second.  The last line printed is name=value, for totals.
@@ -220,7 +221,7 @@ static void op_write(struct run *r)
 		HOLDS(r, pwritev(r->fd, v, 3, at(r, pos)) == (ssize_t)len);
 	else
 		HOLDS(r, pwrite(r->fd, r->buf, len, at(r, pos)) == (ssize_t)len);
-	fm_write(&r->m, pos, r->buf, len);
+	fm_write_pieces(&r->m, pos, r->buf, len);
 }
 
 static void op_write_direct(struct run *r)
@@ -248,7 +249,7 @@ static void op_append(struct run *r)
 	say(r, "append", pos, len);
 	random_bytes(r, len);
 	HOLDS(r, write(r->append, r->buf, len) == (ssize_t)len);
-	fm_write(&r->m, pos, r->buf, len);
+	fm_write_pieces(&r->m, pos, r->buf, len);
 }
 
 /* Durable with all before, except what was stored through the map. */
@@ -262,7 +263,7 @@ static void op_write_sync(struct run *r)
 	random_bytes(r, len);
 	HOLDS(r, pwritev2(r->fd, &v, 1, at(r, pos), rnd(r, 2) ? RWF_DSYNC :
 			  RWF_SYNC) == (ssize_t)len);
-	fm_write(&r->m, pos, r->buf, len);
+	fm_write_pieces(&r->m, pos, r->buf, len);
 	if (!r->stored && !r->writeback)
 		fm_durable(&r->m);
 }
