@@ -9,6 +9,7 @@
  */
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "base/util.h"
@@ -89,19 +90,26 @@ static void check_slots(struct check *ck)
 static void check_state(struct check *ck)
 {
 	const struct owfs_super *sb = &ck->sb;
+	time_t when = (time_t)sb->error_time;
+	char text[40] = "";
+	struct tm tm = { 0 };
 
 	ck->report->clean = (sb->state & OWFS_STATE_CLEAN) &&
 			    !(sb->state & OWFS_STATE_ERROR);
-	if (ck->fixes && ck->fixes->round > 1)
+	if (!(sb->state & OWFS_STATE_ERROR) ||
+	    (ck->fixes && ck->fixes->round > 1))
 		return;
-	if ((sb->state & OWFS_STATE_ERROR) && !sb->error_code)
+	if (!sb->error_code) {
 		owfs_msg(ck->param->msg, OWFS_MSG_WARN,
 			 "a repair was not finished, or has left problems");
-	else if (sb->state & OWFS_STATE_ERROR)
-		owfs_msg(ck->param->msg, OWFS_MSG_WARN,
-			 "errors were recorded: count=%u first=%s block=%" PRIu64,
-			 sb->error_count, strerror((int)sb->error_code),
-			 sb->error_block);
+		return;
+	}
+	gmtime_r(&when, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	owfs_msg(ck->param->msg, OWFS_MSG_WARN,
+		 "errors were recorded: count=%u first=%s block=%" PRIu64 " time=%s",
+		 sb->error_count, strerror((int)sb->error_code),
+		 sb->error_block, text);
 }
 
 int pass1_super(struct check *ck)

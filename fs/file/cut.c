@@ -59,17 +59,21 @@ static int edge_write(struct cut *c, owfs_fileoff_t off, const char *block)
 	struct owfs_fs *fs = c->inode->i_fs;
 	const uint32_t bs = fs->fs_geo.blocksize;
 	struct edge *e = &c->edge[c->nedges];
-	uint64_t len;
+	struct owfs_iomap map = { .off = off };
 	int ret;
 
-	e->off = off;
-	ret = owfs_staging_alloc(fs, OWFS_NOBLOCK, 1, c->class, &e->fsblock,
-				 &len);
+	ret = owfs_staging_alloc(fs, OWFS_NOBLOCK, 1, c->class, &map.fsblock,
+				 &map.len);
 	if (ret)
 		return ret;
+	*e = (struct edge){ off, map.fsblock };
 	c->nedges++;
-	return owfs_blkdev_write(fs->fs_bd, block, bs,
-				 (loff_t)(e->fsblock * bs));
+	ret = owfs_blkdev_write(fs->fs_bd, block, bs,
+				(loff_t)(e->fsblock * bs));
+	if (!ret)
+		return 0;
+	ret = owfs_file_write_failed(c->inode, &map, ret);
+	return ret == -EDQUOT ? -ENOSPC : ret;
 }
 
 /* Bytes [from, to) of block @off shall be zero: a no-op if they are. */

@@ -39,6 +39,58 @@ uint64_t owfs_file_size(struct owfs_inode *inode)
 	return size;
 }
 
+/* ------------------------------------------------------- devices that fail */
+
+#define READS_SAID	20u	/* failed reads named, then no more */
+
+/*
+ * What the image is in has no room: nothing is wrong with the device.  A part
+ * of the data may have found some; that goes back at once, for the commits that
+ * follow need it more.
+ */
+static int device_full(struct owfs_inode *inode, const struct owfs_iomap *map,
+		       int err)
+{
+	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
+
+	owfs_blkdev_discard(inode->i_fs->fs_bd, (loff_t)(map->fsblock * bs),
+			    map->len * bs);
+	owfs_msg(inode->i_fs->fs_msg, OWFS_MSG_WARN,
+		 "inode %llu: no room on the device itself: off=%llu fsblock=%llu error=%d",
+		 (unsigned long long)inode->i_ino, (unsigned long long)map->off,
+		 (unsigned long long)map->fsblock, -err);
+	return -EDQUOT;
+}
+
+int owfs_file_write_failed(struct owfs_inode *inode,
+			   const struct owfs_iomap *map, int err)
+{
+	if (err == -ENOSPC || err == -EDQUOT)
+		return device_full(inode, map, err);
+	__atomic_store_n(&inode->i_data_err, -EIO, __ATOMIC_RELAXED);
+	return owfs_fs_fail_at(inode->i_fs, err, map->fsblock,
+			       "inode %llu: data cannot be written: off=%llu fsblock=%llu error=%d",
+			       (unsigned long long)inode->i_ino,
+			       (unsigned long long)map->off,
+			       (unsigned long long)map->fsblock, -err);
+}
+
+/* That file's trouble, and nobody else's. */
+static int read_failed(struct owfs_inode *inode, owfs_fileoff_t off,
+		       owfs_fsblock_t fsblock, int err)
+{
+	struct owfs_fs *fs = inode->i_fs;
+
+	if (__atomic_fetch_add(&fs->fs_reads_failed, 1, __ATOMIC_RELAXED) <
+	    READS_SAID)
+		owfs_msg(fs->fs_msg, OWFS_MSG_ERROR,
+			 "inode %llu: data cannot be read: off=%llu fsblock=%llu error=%d",
+			 (unsigned long long)inode->i_ino,
+			 (unsigned long long)off, (unsigned long long)fsblock,
+			 -err);
+	return err;
+}
+
 /* ---------------------------------------------------------------- reading */
 
 /*
@@ -90,6 +142,8 @@ static int read_range(struct owfs_inode *inode, char *buf, size_t len,
 					  (loff_t)(map.fsblock * bs + skip));
 		else
 			memset(buf, 0, n);
+		if (ret)
+			return read_failed(inode, off, map.fsblock, ret);
 	}
 	return ret;
 }
@@ -171,6 +225,8 @@ int owfs_file_read_block(struct owfs_inode *inode, owfs_fileoff_t off,
 				       (loff_t)(map.fsblock * bs));
 	else
 		valid = 0;
+	if (ret)
+		return read_failed(inode, off, map.fsblock, ret);
 	/* (E) says so already; an image made by others need not know it */
 	memset(block + valid, 0, bs - valid);
 	return ret;
@@ -272,7 +328,7 @@ static int write_mapping(struct write *w, const struct owfs_iomap *map)
 	const size_t bs = fs->fs_geo.blocksize;
 	owfs_fileoff_t off = map->off, end = map->off + map->len;
 	struct iovec iov[3];
-	int n = 0;
+	int n = 0, ret;
 
 	if (w->head && off == w->first) {
 		iov[n++] = (struct iovec){ w->edges, bs };
@@ -287,8 +343,9 @@ static int write_mapping(struct write *w, const struct owfs_iomap *map)
 		};
 	if (end < map->off + map->len)
 		iov[n++] = (struct iovec){ w->edges + bs, bs };
-	return owfs_blkdev_writev(fs->fs_bd, iov, n, map->len * bs,
-				  (loff_t)(map->fsblock * bs));
+	ret = owfs_blkdev_writev(fs->fs_bd, iov, n, map->len * bs,
+				 (loff_t)(map->fsblock * bs));
+	return ret ? owfs_file_write_failed(w->inode, map, ret) : 0;
 }
 
 static int write_data(struct write *w)
@@ -447,8 +504,12 @@ ssize_t owfs_file_write_as(struct owfs_inode *inode, const void *buf,
 	if (!append)
 		len = min_u64(len, OWFS_FILE_BYTES_MAX - (uint64_t)pos);
 	done = write_pieces(inode, buf, len, pos, how, &ret);
+	if (ret == -EDQUOT)	/* of the device; not to be tried with less */
+		ret = -ENOSPC;
 	if (ret && (how & OWFS_WRITE_CACHED)) {
-		/* nobody will bring it again */
+		/* nobody will bring it again, and who wrote it was allowed to */
+		if (ret == -EROFS)
+			ret = -EIO;
 		__atomic_store_n(&inode->i_data_err, ret, __ATOMIC_RELAXED);
 		return ret;
 	}

@@ -45,6 +45,14 @@ ssize_t owfs_file_writeback(struct owfs_inode *inode, const void *buf,
 #define OWFS_WRITE_SOME		0x8u
 ssize_t owfs_file_write_as(struct owfs_inode *inode, const void *buf,
 			   size_t len, loff_t pos, unsigned int how);
+/*
+ * The device refused data for staged blocks: what to answer.  The filesystem
+ * turns read-only, unless it is only that the device, an image in a full file
+ * system, has no room; that is -EDQUOT, and ENOSPC to the outside.
+ */
+struct owfs_iomap;
+int owfs_file_write_failed(struct owfs_inode *inode,
+			   const struct owfs_iomap *map, int err);
 /* Waits until everything done to the inode so far is durable; reports lost data. */
 int owfs_file_fsync(struct owfs_inode *inode, bool datasync);
 /*

@@ -38,7 +38,10 @@ int owfs_blkdev_writev(struct owfs_blkdev *bd, const struct iovec *iov,
 	ret = check_range(bd, pos, len);
 	if (ret || !len)
 		return ret;
-	return bd->ops->writev(bd, iov, iovcnt, len, pos);
+	ret = bd->ops->writev(bd, iov, iovcnt, len, pos);
+	if (ret)
+		__atomic_store_n(&bd->bad_pos, (uint64_t)pos, __ATOMIC_RELAXED);
+	return ret;
 }
 
 int owfs_blkdev_write(struct owfs_blkdev *bd, const void *buf, size_t len,

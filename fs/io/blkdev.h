@@ -37,6 +37,7 @@ struct owfs_blkdev {
 	uint64_t size;		/* bytes, fixed while open */
 	unsigned int sector;	/* logical block size; direct I/O unit */
 	bool readonly;		/* writes fail with -EROFS */
+	uint64_t bad_pos;	/* atomic: where the last write failed, for messages */
 };
 
 int owfs_blkdev_read(struct owfs_blkdev *bd, void *buf, size_t len, loff_t pos);

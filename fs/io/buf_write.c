@@ -55,6 +55,11 @@ static int write_run(struct owfs_bufcache *bc, struct owfs_buf **bufs, size_t n,
 	}
 	ret = owfs_blkdev_writev(bc->bd, iov, cnt, (size_t)cnt * bc->blocksize,
 				 (loff_t)(start * bc->blocksize));
+	if (ret)
+		owfs_msg(bc->msg, OWFS_MSG_ERROR,
+			 "%s %llu: cannot be written: copy=%d blocks=%d error=%d",
+			 bufs[0]->b_ops->name, (unsigned long long)start, copy,
+			 cnt, -ret);
 	return ret ? ret : cnt;
 }
 

@@ -63,6 +63,7 @@ struct owfs_commit {
 	owfs_gen_t durable;		/* c_lock; last durable generation */
 	owfs_gen_t wanted;		/* c_lock; commit until this is durable */
 	bool kicked;			/* c_lock; commit soon what there is */
+	bool record;			/* c_lock; write down that there is an error */
 	int err;			/* c_lock; no commit will succeed any more */
 
 	/* the rest is the stepper's */
@@ -147,6 +148,7 @@ static void adopt_super(struct owfs_super *to, const struct owfs_super *sb)
 	to->state = sb->state;
 	to->error_code = sb->error_code;
 	to->error_count = sb->error_count;
+	to->error_block = sb->error_block;
 	to->error_time = sb->error_time;
 	to->mount_count = sb->mount_count;
 	to->mount_time = sb->mount_time;
@@ -187,6 +189,7 @@ static void super_stamp(struct owfs_fs *fs, struct owfs_super *sb)
 	if (!(sb->state & OWFS_STATE_ERROR) || !sb->error_code) {
 		sb->error_code = -err;
 		sb->error_time = now.tv_sec;
+		sb->error_block = fs->fs_error_block;
 	}
 	if (!(sb->state & OWFS_STATE_ERROR))
 		sb->error_count++;
@@ -276,16 +279,22 @@ static void commit_failed(struct owfs_fs *fs, struct owfs_commit *c,
 			  enum commit_state state, int err)
 {
 	owfs_gen_t last = fs->fs_super.root[0].gen;
+	owfs_fsblock_t block = 0;
 
+	if (state != COMMIT_FLUSH && state != COMMIT_SETTLE)
+		block = __atomic_load_n(&fs->fs_bd->bad_pos, __ATOMIC_RELAXED) /
+			fs->fs_geo.blocksize;
 	if (state >= COMMIT_SUPER)
-		owfs_fs_fail(fs, err,
-			     "commit: %s failed: the device shows generation %llu or %llu",
-			     state_names[state], (unsigned long long)last,
-			     (unsigned long long)c->gen);
+		owfs_fs_fail_at(fs, err, block,
+				"commit: %s failed: fsblock=%llu error=%d: the device shows generation %llu or %llu",
+				state_names[state], (unsigned long long)block,
+				-err, (unsigned long long)last,
+				(unsigned long long)c->gen);
 	else
-		owfs_fs_fail(fs, err,
-			     "commit: %s failed: the device shows generation %llu",
-			     state_names[state], (unsigned long long)last);
+		owfs_fs_fail_at(fs, err, block,
+				"commit: %s failed: fsblock=%llu error=%d: the device shows generation %llu",
+				state_names[state], (unsigned long long)block,
+				-err, (unsigned long long)last);
 	owfs_commit_poison(fs, err);
 }
 
@@ -428,6 +437,18 @@ owfs_gen_t owfs_commit_durable(struct owfs_fs *fs)
 	gen = c->durable;
 	pthread_mutex_unlock(&c->c_lock);
 	return gen;
+}
+
+void owfs_commit_record(struct owfs_fs *fs)
+{
+	struct owfs_commit *c = fs->fs_commit;
+
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->c_lock);
+	c->record = true;
+	pthread_cond_signal(&c->c_work);
+	pthread_mutex_unlock(&c->c_lock);
 }
 
 void owfs_commit_poison(struct owfs_fs *fs, int err)
@@ -646,6 +667,29 @@ int owfs_commit_format(struct owfs_fs *fs)
 	return ret;
 }
 
+/*
+ * The last durable commit again, with the error.  Should the machine be broken,
+ * a superblock of the commit that failed may stand on the device; this one is
+ * newer.
+ */
+static int write_error(struct owfs_fs *fs)
+{
+	bool broken = !machine_enter(fs, fs->fs_commit);
+	struct owfs_super sb = fs->fs_super;
+	int ret = 0;
+
+	if (!((sb.state & OWFS_STATE_ERROR) && sb.error_code) && !fs->fs_down) {
+		sb.next_gen = max_u64(sb.next_gen, owfs_open_gen(fs) + broken);
+		super_stamp(fs, &sb);
+		ret = write_super(fs, &sb);
+		if (!ret)
+			ret = settle_super(fs, &sb);
+	}
+	if (!broken)
+		machine_leave(fs->fs_commit);
+	return ret;
+}
+
 /* ------------------------------------------------------------- the thread */
 
 static void wait_for_work(struct owfs_fs *fs, struct owfs_commit *c)
@@ -655,9 +699,22 @@ static void wait_for_work(struct owfs_fs *fs, struct owfs_commit *c)
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += fs->fs_param.commit_secs ? fs->fs_param.commit_secs
 						 : DEFAULT_SECS;
-	while (!c->stop && (c->err || !c->kicked))
+	while (!c->stop && !c->record && (c->err || !c->kicked))
 		if (pthread_cond_timedwait(&c->c_work, &c->c_lock, &until))
 			break;
+}
+
+/* Caller holds c_lock; it is let go meanwhile. */
+static void record_locked(struct owfs_fs *fs, struct owfs_commit *c)
+{
+	if (!c->record || c->stop)
+		return;
+	c->record = false;
+	pthread_mutex_unlock(&c->c_lock);
+	if (write_error(fs))
+		owfs_msg(fs->fs_msg, OWFS_MSG_WARN,
+			 "superblock: the error cannot be recorded");
+	pthread_mutex_lock(&c->c_lock);
 }
 
 static void *commit_thread(void *arg)
@@ -678,6 +735,7 @@ static void *commit_thread(void *arg)
 			}
 			ret = commit_step_locked(fs, c, false);
 		}
+		record_locked(fs, c);
 	}
 	pthread_mutex_unlock(&c->c_lock);
 	return NULL;

@@ -24,6 +24,12 @@ int owfs_commit_start_run(struct owfs_fs *fs);
 /* Commit even if nothing changed: that is how pinned blocks come back. */
 int owfs_commit_force(struct owfs_fs *fs);
 
+/*
+ * There is a first error: the commit thread writes it down in a superblock, if
+ * one can still be written.  Without that thread unmount does.
+ */
+void owfs_commit_record(struct owfs_fs *fs);
+
 /* The open generation can never be committed; @err is what waiters get. */
 void owfs_commit_poison(struct owfs_fs *fs, int err);
 

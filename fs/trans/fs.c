@@ -56,25 +56,48 @@ uint64_t owfs_fs_random(struct owfs_fs *fs)
 
 /* ----------------------------------------------------------------- errors */
 
-int owfs_fs_fail(struct owfs_fs *fs, int err, const char *fmt, ...)
+static int fail(struct owfs_fs *fs, int err, owfs_fsblock_t block,
+		const char *fmt, va_list ap)
 {
 	char line[256];
-	va_list ap;
-	int healthy = 0;
 	bool first;
 
-	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
 	owfs_msg(fs->fs_msg, OWFS_MSG_ERROR, "%s", line);
 
-	first = __atomic_compare_exchange_n(&fs->fs_error, &healthy, err, false,
-					    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	first = !__atomic_exchange_n(&fs->fs_failing, true, __ATOMIC_ACQ_REL);
 	__atomic_store_n(&fs->fs_readonly, true, __ATOMIC_RELEASE);
-	if (first && !fs->fs_param.readonly)
-		owfs_msg(fs->fs_msg, OWFS_MSG_ERROR, "%s",
-			 fs->fs_param.errors == OWFS_ERRORS_SHUTDOWN
-			 ? "filesystem shut down" : "filesystem is now read-only");
+	if (!first)
+		return err;
+	fs->fs_error_block = block;
+	__atomic_store_n(&fs->fs_error, err, __ATOMIC_RELEASE);
+	if (fs->fs_param.readonly)
+		return err;
+	owfs_msg(fs->fs_msg, OWFS_MSG_ERROR, "%s",
+		 fs->fs_param.errors == OWFS_ERRORS_SHUTDOWN
+		 ? "filesystem shut down" : "filesystem is now read-only");
+	owfs_commit_record(fs);
+	return err;
+}
+
+int owfs_fs_fail(struct owfs_fs *fs, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fail(fs, err, 0, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+int owfs_fs_fail_at(struct owfs_fs *fs, int err, owfs_fsblock_t block,
+		    const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fail(fs, err, block, fmt, ap);
+	va_end(ap);
 	return err;
 }
 
@@ -198,6 +221,17 @@ static int fall_back(struct owfs_fs *fs)
 	return 0;
 }
 
+static void tell_errors(struct owfs_fs *fs)
+{
+	const struct owfs_super *sb = &fs->fs_super;
+
+	if ((sb->state & OWFS_STATE_ERROR) && sb->error_code)
+		owfs_msg(fs->fs_msg, OWFS_MSG_WARN,
+			 "errors were recorded: run fsck.owfs: count=%u first=%s block=%" PRIu64,
+			 sb->error_count, strerror((int)sb->error_code),
+			 sb->error_block);
+}
+
 static int read_super(struct owfs_fs *fs)
 {
 	int ret = owfs_super_read(fs->fs_bd, &fs->fs_super, &fs->fs_slots,
@@ -212,6 +246,8 @@ static int read_super(struct owfs_fs *fs)
 		ret = judge_slots(fs);
 	if (!ret)
 		ret = check_ro_features(fs);
+	if (!ret)
+		tell_errors(fs);
 	if (!ret && fs->fs_param.fallback)
 		ret = fall_back(fs);
 	return ret;

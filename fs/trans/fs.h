@@ -88,6 +88,9 @@ struct owfs_fs {
 	bool fs_kernel_io;
 
 	int fs_error;			/* atomic; first error, negative; 0: healthy */
+	owfs_fsblock_t fs_error_block;	/* where it was, 0 unknown; set before fs_error */
+	unsigned int fs_reads_failed;	/* atomic; of data */
+	bool fs_failing;		/* atomic; there is a first error */
 	bool fs_readonly;		/* atomic; asked for or since fs_error */
 	bool fs_down;			/* atomic; owfs_fs_shutdown() was called */
 
@@ -150,6 +153,10 @@ uint64_t owfs_fs_random(struct owfs_fs *fs);
  */
 int owfs_fs_fail(struct owfs_fs *fs, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* The same, where it is known which block of the device it is about. */
+int owfs_fs_fail_at(struct owfs_fs *fs, int err, owfs_fsblock_t block,
+		    const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 /*
  * What a look at the space map returned passes through here: if the map turned
  * out to be bad, which it has said, the filesystem fails.

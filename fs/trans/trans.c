@@ -77,8 +77,9 @@ static void trans_bad_node(void *ctx, owfs_fsblock_t addr, int err)
 
 	/* which node, and what is wrong with it, has been said */
 	if (!__atomic_load_n(&fs->fs_error, __ATOMIC_ACQUIRE))
-		owfs_fs_fail(fs, err, "tree: node %llu cannot be believed",
-			     (unsigned long long)addr);
+		owfs_fs_fail_at(fs, err, addr,
+				"tree: node %llu cannot be believed",
+				(unsigned long long)addr);
 }
 
 const struct owfs_btree_ops owfs_trans_tree_ops = {

@@ -20,6 +20,19 @@ sync "$MNT/synced"
 dd if=/dev/zero of="$T/small/filler" bs=4096 status=none 2>/dev/null &&
 	t_fail "the small filesystem has no end"
 
+# data that finds no room harms nobody: metadata still does
+truncate -s -1600K "$T/small/filler"
+! dd if=/dev/zero of="$MNT/big" bs=1M count=4 status=none 2> "$T/err" ||
+	t_fail "4 MiB in 1 MiB"
+grep -q "No space left on device" "$T/err" || { cat "$T/err"; t_fail "another error"; }
+rm "$MNT/big"
+echo small > "$MNT/small"
+sync "$MNT/small" || t_fail "no room for metadata either"
+t_same "data found no room" "$(cat "$MNT/small")" small
+dd if=/dev/zero bs=4096 status=none 2>/dev/null >> "$T/small/filler" &&
+	t_fail "the small filesystem has no end"
+t_ok "an image that cannot grow"
+
 write_until_error()
 {
 	local i

@@ -119,26 +119,79 @@ static void test_a_large_write_is_all_there_or_not_at_all(void **state)
 	owfs_iput(inode);
 }
 
-static void test_a_failed_device_write_leaves_the_old_data(void **state)
+/* A write of more than there is fails with @err; nothing has changed. */
+static void write_fails(struct owfs_inode *inode, int err)
 {
-	struct owfs_inode *inode = fx_file(&fx);
 	struct owfs_alloc_stat st0, st;
 	struct owfs_attr attr;
 
-	(void)state;
 	put(inode, 0, 2 * BS, 'a');
 	attr = inode->i_attr;
 	owfs_alloc_stat(fx.fs->fs_al, &st0);
-	emubd_fault(fx.e, EMUBD_WRITE, 1, 1, EIO);
+	emubd_fault(fx.e, EMUBD_WRITE, 1, 1, err);
 	memset(big, 'b', 4 * BS);
 	assert_int_equal(owfs_file_write(inode, big, 4 * BS, 100, false, false),
-			 -EIO);
+			 -err);
 	assert_memory_equal(&attr, &inode->i_attr, sizeof(attr));
 	owfs_alloc_stat(fx.fs->fs_al, &st);
 	assert_memory_equal(&st0, &st, sizeof(st));
 	assert_bytes(inode, 0, 2 * BS, 'a');
+}
+
+static void test_a_failed_device_write_leaves_the_old_data(void **state)
+{
+	struct owfs_inode *inode = fx_file(&fx);
+	owfs_ino_t ino = inode->i_ino;
+
+	(void)state;
+	write_fails(inode, EIO);
+	/* the device is not to be trusted, and everybody hears of it */
+	assert_non_null(strstr(fx.said, "data cannot be written: off=0 fsblock="));
+	assert_int_equal(owfs_file_write(inode, big, 1, 0, false, false),
+			 -EROFS);
+	assert_int_equal(owfs_file_fsync(inode, false), -EIO);
+	assert_int_equal(owfs_file_fsync(inode, false), -EIO);
+	owfs_iput(inode);
+	/* what was done before is durable, and the error is on record */
+	fx_unmount(&fx);
+	fx_open(&fx);
+	assert_true(fx.fs->fs_super.state & OWFS_STATE_ERROR);
+	assert_int_equal(fx.fs->fs_super.error_code, EIO);
+	assert_in_range(fx.fs->fs_super.error_block, 1, BYTES / BS);
+	assert_true(fx.fs->fs_super.error_time != 0);
+	inode = fx_iget(&fx, ino);
+	assert_bytes(inode, 0, 2 * BS, 'a');
+	put(inode, 0, 2 * BS, 'c');
+	assert_int_equal(owfs_file_fsync(inode, false), 0);
+	owfs_iput(inode);
+}
+
+/* An image in a file system that is full is no broken device. */
+static void test_no_room_on_the_device_itself_is_no_failure(void **state)
+{
+	struct owfs_inode *inode = fx_file(&fx);
+	uint64_t discards;
+
+	(void)state;
+	write_fails(inode, ENOSPC);
 	put(inode, 0, 2 * BS, 'c');		/* and life goes on */
 	assert_int_equal(owfs_file_fsync(inode, false), 0);
+	/* what found room goes back, for metadata; so no less is tried */
+	discards = emubd_count(fx.e, EMUBD_DISCARD);
+	emubd_fault(fx.e, EMUBD_WRITE, 1, 1, EDQUOT);
+	assert_int_equal(owfs_file_write_as(inode, big, 4 * BS, 0,
+					    OWFS_WRITE_SOME), -ENOSPC);
+	assert_int_equal(emubd_count(fx.e, EMUBD_DISCARD), discards + 1);
+	emubd_fault(fx.e, EMUBD_WRITE, 1, 1, ENOSPC);
+	assert_int_equal(owfs_file_truncate(inode, BS + 1), -ENOSPC);
+	assert_int_equal(owfs_file_truncate(inode, BS + 1), 0);
+	/* out of a cache: there is none for the whole */
+	emubd_fault(fx.e, EMUBD_WRITE, 1, EMUBD_FOREVER, ENOSPC);
+	assert_int_equal(owfs_file_writeback(inode, big, 4 * BS, 0, false),
+			 -ENOSPC);
+	emubd_fault(fx.e, EMUBD_WRITE, 1, 0, ENOSPC);
+	assert_int_equal(owfs_file_fsync(inode, false), -ENOSPC);
+	assert_int_equal(owfs_file_fsync(inode, false), -ENOSPC);
 	owfs_iput(inode);
 }
 
@@ -152,6 +205,7 @@ static void test_a_failed_device_read_is_an_error(void **state)
 	assert_int_equal(owfs_iomap_read(inode, 1, 1, &map), 0);
 	emubd_fault_range(fx.e, EMUBD_READ, map.fsblock * BS, BS, EIO);
 	assert_int_equal(owfs_file_read(inode, big, 2 * BS, 0), -EIO);
+	assert_non_null(strstr(fx.said, "data cannot be read: off="));
 	assert_int_equal(owfs_file_write(inode, big, 10, BS + 5, false, false),
 			 -EIO);			/* the old bytes are needed */
 	assert_int_equal(owfs_file_write(inode, big, BS, BS, false, false), BS);
@@ -641,6 +695,7 @@ int main(void)
 		T(test_partial_blocks_keep_their_other_bytes),
 		T(test_a_large_write_is_all_there_or_not_at_all),
 		T(test_a_failed_device_write_leaves_the_old_data),
+		T(test_no_room_on_the_device_itself_is_no_failure),
 		T(test_a_failed_device_read_is_an_error),
 		T(test_append_goes_to_the_end_whatever_it_is),
 		T(test_writes_change_times_and_clear_set_id_bits),

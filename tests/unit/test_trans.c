@@ -484,6 +484,83 @@ static void test_shutdown_stops_for_good(void **state)
 	shut_down(false, 10);
 }
 
+/* What the superblock on the device says of errors. */
+static bool error_is_recorded(struct emubd *e, uint64_t block)
+{
+	struct owfs_slots slots;
+	struct owfs_super sb;
+
+	return !owfs_super_read(emubd_blkdev(e), &sb, &slots, NULL) &&
+	       (sb.state & OWFS_STATE_ERROR) && sb.error_code == EIO &&
+	       sb.error_block == block && sb.error_time && sb.error_count == 1;
+}
+
+static void wait_for_record(struct emubd *e, uint64_t block)
+{
+	struct timespec tick = { .tv_nsec = 1000000 };
+	unsigned int i;
+
+	for (i = 0; i < 20000 && !error_is_recorded(e, block); i++)
+		nanosleep(&tick, NULL);
+	assert_true(error_is_recorded(e, block));
+}
+
+static struct owfs_fs *open_threaded(struct emubd *e)
+{
+	struct owfs_fs_param p = {
+		.bd = emubd_blkdev(e), .msg = &msg, .threaded = true,
+	};
+	struct owfs_fs *fs;
+
+	assert_int_equal(owfs_fs_open(&fs, &p), 0);
+	assert_int_equal(owfs_fs_start(fs), 0);
+	return fs;
+}
+
+static void test_an_error_is_recorded_though_the_server_is_killed(void **state)
+{
+	struct emubd *e = format(1);
+	struct owfs_fs *fs = open_threaded(e);
+
+	(void)state;
+	assert_int_equal(put(fs, 5, 50), 0);
+	assert_int_equal(owfs_fs_fail_at(fs, -EIO, 1234, "a test"), -EIO);
+	wait_for_record(e, 1234);
+	/* what was done before it is not lost by it */
+	assert_int_equal(owfs_commit_all(fs), 0);
+	owfs_fs_close(fs);
+
+	fs = open_fs(e, false);
+	assert_int_equal(get(fs, 5), 50);
+	assert_non_null(strstr(said, "errors were recorded: run fsck.owfs"));
+	owfs_fs_close(fs);
+	emubd_destroy(e);
+}
+
+static void test_a_failed_commit_names_its_block_and_is_recorded(void **state)
+{
+	struct emubd *e = format(1);
+	struct owfs_fs *fs = open_threaded(e);
+
+	(void)state;
+	assert_int_equal(put(fs, 5, 50), 0);
+	assert_int_equal(owfs_commit_all(fs), 0);
+	assert_int_equal(put(fs, 6, 60), 0);
+	emubd_fault(e, EMUBD_WRITE, 1, 1, EIO);
+	assert_int_equal(owfs_commit_all(fs), -EIO);
+	assert_true(fs->fs_error_block != 0);
+	wait_for_record(e, fs->fs_error_block);
+	owfs_fs_close(fs);
+
+	fs = open_fs(e, false);
+	assert_int_equal(get(fs, 5), 50);
+	assert_int_equal(get(fs, 6), 0);
+	assert_int_equal(put(fs, 6, 61), 0);
+	assert_int_equal(owfs_commit_all(fs), 0);
+	owfs_fs_close(fs);
+	emubd_destroy(e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -501,6 +578,8 @@ int main(void)
 		cmocka_unit_test(test_label_survives_a_crash_whole),
 		cmocka_unit_test(test_label_that_cannot_be_written_fails),
 		cmocka_unit_test(test_shutdown_stops_for_good),
+		cmocka_unit_test(test_an_error_is_recorded_though_the_server_is_killed),
+		cmocka_unit_test(test_a_failed_commit_names_its_block_and_is_recorded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
