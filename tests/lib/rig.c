@@ -40,6 +40,7 @@ void rig_env_init(struct rig_env *re, uint64_t seed)
 	re->ticks = 0;
 	re->rng.s = seed;
 	re->cut_extents = 0;
+	re->discard = false;
 }
 
 struct emubd *rig_mkfs(struct rig_env *re, uint64_t bytes, uint32_t blocksize,
@@ -69,6 +70,7 @@ int rig_mount(struct owfs_fs **fsp, struct emubd *e, struct rig_env *re,
 		.fallback = flags & RIG_FALLBACK,
 		.cache = 1 << 20,
 		.cut_extents = re->cut_extents,
+		.discard = re->discard,
 	};
 
 	return owfs_mount(fsp, &p);

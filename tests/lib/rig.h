@@ -18,6 +18,7 @@ struct rig_env {
 	uint64_t ticks;
 	struct rng rng;
 	unsigned int cut_extents;	/* of mounts; 0: default */
+	bool discard;			/* of mounts */
 };
 void rig_env_init(struct rig_env *re, uint64_t seed);
 

@@ -502,6 +502,7 @@ static int search_from(struct search *s, struct emubd *base,
 
 	rig_env_init(&r.env, seed);
 	r.env.cut_extents = s->cut_extents;
+	r.env.discard = s->discard;
 	r.first = model;
 	r.model = model_clone(model);
 	r.ops = calloc(s->nops + 1, sizeof(*r.ops));

@@ -27,6 +27,7 @@ struct search {
 	uint64_t bytes;			/* of the device; 0: 16 MiB */
 	uint32_t blocksize;		/* 0: 4096 */
 	unsigned int copies;		/* 0: 1 */
+	bool discard;
 	unsigned int depth;		/* crashes on top of each other, 1 to 3 */
 	unsigned int cut_every;		/* look at one of so many cuts; 0: all */
 	struct states_plan plan;	/* states after a cut */
