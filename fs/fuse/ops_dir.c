@@ -100,7 +100,7 @@ static int add_plus(struct listing *l, const struct owfs_dirent *de,
 	server_fill_entry(server_of(l->req), inode, &e);
 	ret = put_plus(l, de, name, server_iflags(inode), &e);
 	if (!ret)
-		owfs_inode_remember(inode);
+		server_remember(server_of(l->req), inode);
 	owfs_iput(inode);
 	return ret;
 }

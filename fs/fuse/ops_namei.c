@@ -166,7 +166,7 @@ static void reply_create(fuse_req_t req, struct owfs_inode *inode,
 	fi->keep_cache = 1;
 	fi->noflush = 1;
 	server_fill_entry(srv, inode, &e);
-	owfs_inode_remember(inode);
+	server_remember(srv, inode);
 	owfs_iput(inode);
 	__atomic_fetch_add(&srv->nopen, 1, __ATOMIC_RELAXED);
 	if (!fuse_reply_create_iflags(req, &e, iflags, fi))

@@ -74,6 +74,12 @@ unsigned int server_iflags(const struct owfs_inode *inode)
 	return FUSE_IFLAG_EXCLUSIVE | FUSE_IFLAG_IOMAP;
 }
 
+void server_remember(struct server *srv, struct owfs_inode *inode)
+{
+	owfs_inode_remember(inode);
+	owfs_prune_look(srv);
+}
+
 void server_reply_entry(fuse_req_t req, struct owfs_inode *inode)
 {
 	struct owfs_fs *fs = inode->i_fs;
@@ -82,8 +88,7 @@ void server_reply_entry(fuse_req_t req, struct owfs_inode *inode)
 	struct fuse_entry_param e;
 
 	server_fill_entry(server_of(req), inode, &e);
-	/* before the answer: a FORGET may follow it at once */
-	owfs_inode_remember(inode);
+	server_remember(server_of(req), inode);
 	owfs_iput(inode);
 	if (fuse_reply_entry_iflags(req, &e, iflags))
 		owfs_inode_forget(fs, ino, 1);
@@ -308,6 +313,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		srv->session.want |= OWFS_FUSE_ALLOW_IDMAP;
 	srv->counts_opens = !owfs_worker_on_fuseblk();
 	srv->writeback = conn->want & FUSE_CAP_WRITEBACK_CACHE;
+	owfs_prune_start(srv);
 	owfs_worker_serving();
 }
 
@@ -363,5 +369,6 @@ void server_init(struct server *srv)
 
 void server_exit(struct server *srv)
 {
+	owfs_prune_stop(srv);
 	pthread_rwlock_destroy(&srv->gate);
 }

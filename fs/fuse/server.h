@@ -18,6 +18,7 @@
 #include "file/namei.h"
 #include "fuse/iomap_compat.h"
 #include "fuse/log.h"
+#include "fuse/prune.h"
 #include "fuse/worker.h"
 #include "io/devlock.h"
 
@@ -51,6 +52,7 @@ struct server {
 	bool iomap_wanted;		/* the kernel said before the mount that it could */
 	uint32_t iomap_dev;		/* what it calls the device; set by CONFIG, before
 					   which nothing else is asked */
+	struct owfs_prune prune;
 
 	bool counts_opens;		/* plain fuse: commit at the last close */
 	int nopen;			/* atomic */
@@ -74,6 +76,8 @@ void server_put(struct server *srv, struct owfs_inode *inode);
 /* owfs_getattr(), as it is shown to the kernel. */
 void server_getattr(const struct server *srv, struct owfs_inode *inode,
 		    struct stat *st, struct timespec *btime /* or NULL */);
+/* The kernel will remember the inode: before the answer, a FORGET may follow it at once. */
+void server_remember(struct server *srv, struct owfs_inode *inode);
 /* Give an inode to the kernel; takes over the caller's reference. */
 void server_fill_entry(const struct server *srv, struct owfs_inode *inode,
 		       struct fuse_entry_param *e);

@@ -581,6 +581,35 @@ int owfs_session_reply_count(fuse_req_t req, uint64_t count)
 	return fuse_reply_buf(req, (const char *)&count, sizeof(count));
 }
 
+/* ------------------------------------------------------------- notification */
+
+struct prune_out {
+	uint32_t count, padding;
+	uint64_t spare;
+};
+
+#define NOTIFY_PRUNE		9
+#define PRUNE_SINCE_MINOR	45
+
+int owfs_session_prune(struct owfs_session *s, const uint64_t *nodeid, size_t n)
+{
+	struct prune_out body = { .count = (uint32_t)n };
+	struct out_header head = {
+		.len = (uint32_t)(sizeof(head) + sizeof(body) +
+				  n * sizeof(*nodeid)),
+		.error = NOTIFY_PRUNE,
+	};
+	struct iovec iov[3] = {
+		{ &head, sizeof(head) },
+		{ &body, sizeof(body) },
+		{ (void *)(uintptr_t)nodeid, n * sizeof(*nodeid) },
+	};
+
+	if (s->minor < PRUNE_SINCE_MINOR)
+		return -ENOSYS;
+	return writev(fuse_session_fd(s->se), iov, 3) < 0 ? -errno : 0;
+}
+
 /* -------------------------------------------------------------- the session */
 
 int owfs_session_open(struct owfs_session *s, struct fuse_args *args,

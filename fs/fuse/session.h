@@ -123,6 +123,13 @@ int owfs_session_reply_statx(fuse_req_t req, const struct stat *st,
 int owfs_session_reply_count(fuse_req_t req, uint64_t count);
 
 /*
+ * Ask the kernel to let go of those of @n inodes that nobody uses there; their
+ * FORGETs follow.  -ENOSYS: this kernel knows no such request (before 6.18).
+ * Not to be called by a request's thread: letting go may cause requests.
+ */
+int owfs_session_prune(struct owfs_session *s, const uint64_t *nodeid, size_t n);
+
+/*
  * The operation is going to wait, for a commit or for much I/O: another
  * thread shall read on.
  */

@@ -441,6 +441,7 @@ static int iget_once(struct owfs_fs *fs, owfs_ino_t ino,
 	int ret;
 
 	if (inode) {
+		__atomic_store_n(&inode->i_asked, true, __ATOMIC_RELAXED);
 		ret = inode_wait(inode);
 	} else {
 		inode = table_add(fs, ino);
@@ -509,8 +510,21 @@ void owfs_iput(struct owfs_inode *inode)
 
 void owfs_inode_remember(struct owfs_inode *inode)
 {
-	if (__atomic_fetch_add(&inode->i_nlookup, 1, __ATOMIC_SEQ_CST) == 0)
-		owfs_igrab(inode);
+	struct owfs_itable *it = inode->i_fs->fs_itable;
+
+	if (__atomic_fetch_add(&inode->i_nlookup, 1, __ATOMIC_SEQ_CST))
+		return;
+	owfs_igrab(inode);
+	__atomic_fetch_add(&it->it_remembered, 1, __ATOMIC_RELAXED);
+}
+
+/* The kernel has no reference any more: nor has the one that stood for all. */
+static void forgotten(struct owfs_inode *inode)
+{
+	struct owfs_itable *it = inode->i_fs->fs_itable;
+
+	__atomic_fetch_sub(&it->it_remembered, 1, __ATOMIC_RELAXED);
+	owfs_iput(inode);
 }
 
 void owfs_inode_forget(struct owfs_fs *fs, owfs_ino_t ino, uint64_t n)
@@ -528,7 +542,7 @@ void owfs_inode_forget(struct owfs_fs *fs, owfs_ino_t ino, uint64_t n)
 					    __ATOMIC_SEQ_CST))
 		;
 	if (had && had <= n)
-		owfs_iput(inode);
+		forgotten(inode);
 	owfs_iput(inode);
 }
 
@@ -541,9 +555,41 @@ void owfs_itable_forget_all(struct owfs_fs *fs)
 	cds_lfht_for_each_entry(fs->fs_itable->it_ht, &iter, inode, i_hash) {
 		owfs_rcu_consume(inode);
 		if (__atomic_exchange_n(&inode->i_nlookup, 0, __ATOMIC_SEQ_CST))
-			owfs_iput(inode);
+			forgotten(inode);
 	}
 	rcu_read_unlock();
+}
+
+uint64_t owfs_itable_remembered(const struct owfs_fs *fs)
+{
+	return __atomic_load_n(&fs->fs_itable->it_remembered, __ATOMIC_RELAXED);
+}
+
+static bool is_cold(struct owfs_inode *inode)
+{
+	return !__atomic_exchange_n(&inode->i_asked, false, __ATOMIC_RELAXED) &&
+	       __atomic_load_n(&inode->i_nlookup, __ATOMIC_RELAXED) &&
+	       __atomic_load_n(&inode->i_ref, __ATOMIC_RELAXED) == 1 &&
+	       inode->i_ino != OWFS_INO_ROOT;
+}
+
+size_t owfs_itable_cold(struct owfs_fs *fs, owfs_ino_t *ino, size_t n)
+{
+	struct cds_lfht_iter iter;
+	struct owfs_inode *inode;
+	size_t found = 0;
+
+	rcu_read_lock();
+	cds_lfht_for_each_entry(fs->fs_itable->it_ht, &iter, inode, i_hash) {
+		if (found == n)
+			break;
+		owfs_rcu_consume(inode);
+		if (is_cold(inode))
+			ino[found++] = inode->i_ino;
+		owfs_rcu_publish(inode);
+	}
+	rcu_read_unlock();
+	return found;
 }
 
 /*

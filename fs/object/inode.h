@@ -70,6 +70,7 @@ struct owfs_inode {
 	uint8_t i_missing;		/* atomic; bits set under i_lock, cleared under it for
 					   writing: xattr.c's */
 	bool i_hashed;			/* inode.c's: was put into the table */
+	bool i_asked;			/* atomic; for, since owfs_itable_cold() looked */
 	bool i_atime_dirty;		/* i_lock; atime newer in memory than in the tree */
 	int i_data_err;			/* atomic; sticky: data was lost, fsync says so */
 
@@ -125,6 +126,13 @@ static inline owfs_ino_t owfs_inode_parent(const struct owfs_inode *dir)
 /* The kernel's references: one for each entry answered; forget drops @n and a lookup's worth of memory. */
 void owfs_inode_remember(struct owfs_inode *inode);
 void owfs_inode_forget(struct owfs_fs *fs, owfs_ino_t ino, uint64_t n);
+/* How many inodes the kernel remembers; each costs memory here, too. */
+uint64_t owfs_itable_remembered(const struct owfs_fs *fs);
+/*
+ * The numbers of up to @n inodes that are only here because the kernel remembers
+ * them, and that nobody has asked for since the last time.
+ */
+size_t owfs_itable_cold(struct owfs_fs *fs, owfs_ino_t *ino, size_t n);
 /* Every remembered inode is forgotten (the kernel is gone). */
 void owfs_itable_forget_all(struct owfs_fs *fs);
 

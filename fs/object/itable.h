@@ -11,6 +11,7 @@ struct owfs_itable {
 					   between directories */
 	pthread_mutex_t it_load_lock;	/* with it_load_done: waiting for i_state */
 	pthread_cond_t it_load_done;
+	uint64_t it_remembered;		/* atomic; inodes that the kernel remembers */
 	owfs_gen_t it_dropped_gen;	/* atomic; newest i_gen of any inode dropped */
 	uint64_t it_hash_mask;		/* of name hashes; tests weaken it */
 	/*

@@ -13,6 +13,7 @@
 #include "rig.h"
 
 #define HOLDS	3	/* files kept open without a name */
+#define FORMAT_GEN	1	/* the generation that mkfs commits */
 
 /* The state after operation number i; [0] is how the run began. */
 struct hist {
@@ -319,13 +320,20 @@ static int judge_commit(struct run *r, struct emubd *e, unsigned int flags,
 	return k;
 }
 
-static bool has_fallback(struct emubd *e)
+/* 1: the newest superblock names the commit before; 0: mkfs made the only one. */
+static int has_fallback(struct run *r, struct emubd *e, const char *what)
 {
 	struct owfs_super sb;
 	struct owfs_slots slots;
 
-	return !owfs_super_read(emubd_blkdev(e), &sb, &slots, NULL) &&
-	       sb.root[1].gen != 0;
+	if (owfs_super_read(emubd_blkdev(e), &sb, &slots, NULL) ||
+	    sb.root[0].gen == FORMAT_GEN)
+		return 0;
+	if (sb.root[1].gen && sb.root[1].gen < sb.root[0].gen)
+		return 1;
+	return violation(r, "%s: generation %llu has none before it: %llu",
+			 what, (unsigned long long)sb.root[0].gen,
+			 (unsigned long long)sb.root[1].gen);
 }
 
 static int search_from(struct search *s, struct emubd *base,
@@ -411,9 +419,10 @@ static int judge_new(struct run *r, struct emubd *e, unsigned int lo,
 		     unsigned int hi, const char *what)
 {
 	int k = judge_commit(r, e, 0, lo, hi, what);
+	int older = k < 0 ? 0 : has_fallback(r, e, what);
 
 	r->s->states++;
-	if (k >= 0 && has_fallback(e) && judge_fallback(r, e, hi, what) < 0)
+	if (older < 0 || (older && judge_fallback(r, e, hi, what) < 0))
 		return -1;
 	if (k >= 0 && r->depth < r->s->depth && r->s->nest_every &&
 	    rng_below(&r->rng, r->s->nest_every) == 0 &&

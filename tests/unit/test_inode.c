@@ -322,6 +322,33 @@ static void test_forgetting_too_much_does_no_harm(void **state)
 	owfs_iput(a);
 }
 
+/* One that is used here, one that was asked for, and one that is only remembered. */
+static void test_cold_is_what_only_the_kernel_has(void **state)
+{
+	struct owfs_inode *held = fx_file(&fx), *asked = fx_file(&fx);
+	struct owfs_inode *cold = fx_file(&fx), *again;
+	owfs_ino_t ino[4], cold_ino = cold->i_ino;
+
+	(void)state;
+	owfs_inode_remember(held);
+	owfs_inode_remember(asked);
+	owfs_inode_remember(cold);
+	assert_int_equal(owfs_itable_remembered(fx.fs), 3);
+	owfs_iput(asked);
+	owfs_iput(cold);
+	owfs_itable_cold(fx.fs, ino, ARRAY_SIZE(ino));
+	assert_int_equal(owfs_iget(fx.fs, asked->i_ino, &again), 0);
+	owfs_iput(again);
+	assert_int_equal(owfs_itable_cold(fx.fs, ino, ARRAY_SIZE(ino)), 1);
+	assert_int_equal(ino[0], cold_ino);
+	/* not asked for since */
+	assert_int_equal(owfs_itable_cold(fx.fs, ino, ARRAY_SIZE(ino)), 2);
+	assert_int_equal(owfs_itable_cold(fx.fs, ino, 1), 1);
+	owfs_itable_forget_all(fx.fs);
+	assert_int_equal(owfs_itable_remembered(fx.fs), 0);
+	owfs_iput(held);
+}
+
 static void test_forget_all_leaves_only_what_is_held(void **state)
 {
 	struct owfs_inode *held = fx_file(&fx), *inode;
@@ -569,6 +596,7 @@ int main(void)
 		T(test_reread_inode_still_knows_its_generation),
 		T(test_remembered_inode_stays),
 		T(test_forgetting_too_much_does_no_harm),
+		T(test_cold_is_what_only_the_kernel_has),
 		T(test_forget_all_leaves_only_what_is_held),
 		T(test_nameless_inode_goes_with_its_last_reference),
 		T(test_crash_leaves_orphans_that_a_rescan_finds),
