@@ -500,6 +500,83 @@ static int run_cuts(struct run *r)
 	return 0;
 }
 
+/* ---------------------------------------------------------- what was written */
+
+/* The first generation that the newest superblock does not claim. */
+struct claims {
+	owfs_gen_t durable, written;	/* written: not flushed yet */
+};
+
+/* A block of metadata in a write; 0: something else. */
+static owfs_gen_t gen_of_block(const struct emubd_event *ev, uint64_t off,
+			       uint32_t blocksize)
+{
+	struct owfs_block_hdr hdr;
+	uint32_t magic;
+
+	emubd_event_data(ev, off, &hdr, sizeof(hdr));
+	magic = le32_to_cpu(hdr.bh_magic);
+	if ((magic != OWFS_NODE_MAGIC && magic != OWFS_MAP_MAGIC &&
+	     magic != OWFS_BITMAP_MAGIC) ||
+	    (le64_to_cpu(hdr.bh_addr[0]) * blocksize != ev->pos + off &&
+	     le64_to_cpu(hdr.bh_addr[1]) * blocksize != ev->pos + off))
+		return 0;
+	return le64_to_cpu(hdr.bh_gen);
+}
+
+static int check_write(struct run *r, const struct emubd_event *ev,
+		       struct claims *c, uint32_t blocksize)
+{
+	unsigned char sector[OWFS_SUPER_BYTES];
+	struct owfs_super sb;
+	unsigned int slot;
+	owfs_gen_t gen;
+	uint64_t off;
+
+	if (ev->len == OWFS_SUPER_BYTES) {
+		emubd_event_data(ev, 0, sector, sizeof(sector));
+		if (!owfs_super_from_disk(&sb, &slot, sector, NULL))
+			c->written = sb.next_gen;
+		return 0;
+	}
+	for (off = 0; off < ev->len; off += blocksize) {
+		gen = gen_of_block(ev, off, blocksize);
+		if (gen >= c->durable)
+			return violation(r, "block %llu of generation %llu written, claimed are those below %llu",
+					 (unsigned long long)((ev->pos + off) /
+							      blocksize),
+					 (unsigned long long)gen,
+					 (unsigned long long)c->durable);
+	}
+	return 0;
+}
+
+/*
+ * No block carries a generation that the last durable superblock does not claim
+ * (T2): else a crash could leave it behind for somebody who has the same number.
+ */
+static int check_claims(struct run *r)
+{
+	size_t i, len = emubd_log_len(r->e);
+	const struct emubd_event *ev;
+	struct owfs_slots slots;
+	struct owfs_super sb;
+	struct claims c;
+
+	if (owfs_super_read(emubd_blkdev(r->base), &sb, &slots, NULL))
+		return violation(r, "no superblock to begin with");
+	c.durable = c.written = sb.next_gen;
+	for (i = 0; i < len; i++) {
+		ev = emubd_log_at(r->e, i);
+		if (ev->kind == EMUBD_FLUSH)
+			c.durable = c.written;
+		if (ev->kind == EMUBD_WRITE &&
+		    check_write(r, ev, &c, sb.blocksize))
+			return -1;
+	}
+	return 0;
+}
+
 /* -------------------------------------------------------------------- runs */
 
 static int search_from(struct search *s, struct emubd *base,
@@ -524,6 +601,8 @@ static int search_from(struct search *s, struct emubd *base,
 	drop_holds(&r);
 	if (r.fs)
 		owfs_mount_abandon(r.fs);
+	if (!ret)
+		ret = check_claims(&r);
 	if (!ret)
 		ret = run_cuts(&r);
 
