@@ -19,8 +19,8 @@
 
 /* ------------------------------------------------------------------- read */
 
-static int read_locked(struct owfs_inode *inode, owfs_fileoff_t off,
-		       uint64_t max, struct owfs_iomap *map)
+int owfs_iomap_read_locked(struct owfs_inode *inode, owfs_fileoff_t off,
+			   uint64_t max, struct owfs_iomap *map)
 {
 	struct owfs_extent ext;
 	owfs_fileoff_t until;
@@ -53,7 +53,7 @@ int owfs_iomap_read(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t max,
 	int ret;
 
 	pthread_rwlock_rdlock(&inode->i_lock);
-	ret = read_locked(inode, off, max, map);
+	ret = owfs_iomap_read_locked(inode, off, max, map);
 	pthread_rwlock_unlock(&inode->i_lock);
 	return ret;
 }

@@ -56,6 +56,10 @@ struct owfs_iomap {
 int owfs_iomap_read(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t max,
 		    struct owfs_iomap *map);
 
+/* The same for who holds i_lock. */
+int owfs_iomap_read_locked(struct owfs_inode *inode, owfs_fileoff_t off,
+			   uint64_t max, struct owfs_iomap *map);
+
 /*
  * Stage blocks to write [off, off + len): *map is where the first of it goes,
  * contiguous on the device, maybe shorter than asked (call again for the rest;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* See kmap.h. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/err.h"
 #include "base/util.h"
 #include "file/cut.h"
@@ -31,19 +34,35 @@ static void set_hole(struct owfs_iomap *map, owfs_fileoff_t off, uint64_t len)
 
 /* ---------------------------------------------------------------- reading */
 
-static int begin_read(const struct request *rq, struct owfs_kmap *km)
+/* Tell the kernel to keep what @km says.  Caller holds i_lock. */
+static bool cache_put(const struct request *rq, const struct owfs_kmap *km)
+{
+	const struct owfs_kcache *kc = rq->inode->i_fs->fs_kcache;
+
+	return kc && !kc->put(kc->ctx, rq->inode->i_ino, km);
+}
+
+static int begin_read(const struct request *rq, struct owfs_kmap *km, bool keep)
 {
 	const uint64_t max = OWFS_FILE_BYTES_MAX /
 			     rq->inode->i_fs->fs_geo.blocksize + 1;
+	int ret;
 
 	km->overwrite = true;
 	if (rq->first >= max) {
 		set_hole(&km->read, rq->first, rq->end - rq->first);
 		return 0;
 	}
-	return owfs_iomap_read(rq->inode, rq->first,
-			       min_u64(READ_BLOCKS, max - rq->first),
-			       &km->read);
+	pthread_rwlock_rdlock(&rq->inode->i_lock);
+	ret = owfs_iomap_read_locked(rq->inode, rq->first,
+				     min_u64(READ_BLOCKS, max - rq->first),
+				     &km->read);
+	if (!ret && keep) {
+		set_hole(&km->write, km->read.off, km->read.len);
+		cache_put(rq, km);
+	}
+	pthread_rwlock_unlock(&rq->inode->i_lock);
+	return ret;
 }
 
 /* What is not on the device yet is shown as such. */
@@ -51,7 +70,7 @@ static int begin_report(const struct request *rq, struct owfs_kmap *km)
 {
 	struct owfs_wstate st;
 	owfs_fileoff_t until;
-	int ret = begin_read(rq, km);
+	int ret = begin_read(rq, km, false);
 
 	if (ret || km->read.type == OWFS_IOMAP_MAPPED)
 		return ret;
@@ -60,6 +79,61 @@ static int begin_report(const struct request *rq, struct owfs_kmap *km)
 	if (st.reserved || st.placed)
 		km->read.type = OWFS_IOMAP_DELALLOC;
 	return 0;
+}
+
+/* ---------------------------------------------------------------- placing */
+
+/* Blocks to place, as many as *@len says. */
+static int take_blocks(const struct request *rq, const struct owfs_wstate *st,
+		       owfs_fsblock_t *fsblock, uint64_t *len)
+{
+	struct owfs_fs *fs = rq->inode->i_fs;
+	int ret;
+
+	/* dirtied while on its way: what it replaces comes back */
+	if (!st->paid)
+		return owfs_staging_alloc(fs, *fsblock, *len,
+					  rq->op == OWFS_KMAP_WRITEBACK ?
+					  OWFS_RESV_FREEING : OWFS_RESV_NORMAL,
+					  fsblock, len);
+	ret = owfs_commit_start_run(fs);
+	if (!ret)
+		ret = owfs_alloc_data(fs->fs_al, *fsblock, *len, fsblock, len);
+	return owfs_fs_check_map(fs, ret);
+}
+
+/* Behind the block before it, if that has a place and is in no extent yet. */
+static void goal_of(const struct request *rq, owfs_fsblock_t *goal)
+{
+	struct owfs_wstate st;
+	owfs_fileoff_t until;
+
+	if (!rq->first)
+		return;
+	owfs_wmap_find(rq->inode, rq->first - 1, &st, &until);
+	if (st.placed)
+		*goal = st.fsblock + 1;
+}
+
+static int place_once(const struct request *rq, const struct owfs_wstate *st,
+		      uint64_t *len, owfs_fsblock_t *fsblock)
+{
+	struct owfs_fs *fs = rq->inode->i_fs;
+	bool in_place;
+	int ret = owfs_iomap_place(rq->inode, rq->first, len, &in_place,
+				   fsblock);
+
+	if (!ret && !in_place) {
+		goal_of(rq, fsblock);
+		ret = take_blocks(rq, st, fsblock, len);
+	}
+	if (ret)
+		return ret;
+	ret = owfs_wmap_place(rq->inode, rq->first, *len, st->paid, *fsblock,
+			      in_place);
+	if (ret && !in_place)
+		owfs_alloc_unstage(fs->fs_al, *fsblock, *len, st->paid);
+	return ret;
 }
 
 /* -------------------------------------------- stores into the page cache */
@@ -108,7 +182,87 @@ static int reserve(const struct request *rq, owfs_fileoff_t off, uint64_t *len,
 	return ret;
 }
 
-static int store_once(const struct request *rq, struct owfs_kmap *km)
+/*
+ * What is dirty before a block that is being placed gets its place first, so
+ * that a file's last, partial block lies behind the others.  If that fails it
+ * is not needed.
+ */
+static void place_before(const struct request *rq)
+{
+	struct request before = *rq;
+	struct owfs_wstate st;
+	owfs_fileoff_t until;
+	owfs_fsblock_t fsblock;
+	uint64_t len;
+
+	before.first = owfs_wmap_before(rq->inode, rq->first);
+	while (before.first < rq->first) {
+		owfs_wmap_find(rq->inode, before.first, &st, &until);
+		len = min_u64(until, rq->first) - before.first;
+		len = min_u64(len, OWFS_IOEND_BLOCKS);
+		if (!st.reserved || st.placed ||
+		    place_once(&before, &st, &len, &fsblock))
+			return;
+		before.first += len;
+	}
+}
+
+/*
+ * A store into a part of a block, whose rest may have to be read: the block is
+ * placed at once, so that the kernel can keep the mapping.  Its writeback may
+ * come without a begin, then.  Caller holds i_lock.
+ */
+static int store_part_locked(const struct request *rq, struct owfs_kmap *km)
+{
+	struct owfs_inode *inode = rq->inode;
+	struct owfs_wstate st;
+	owfs_fileoff_t until;
+	uint64_t len = 1;
+	int ret = owfs_iomap_read_locked(inode, rq->first, 1, &km->read);
+
+	if (ret)
+		return ret;
+	km->write = km->read;
+	if (rq->op == OWFS_KMAP_ZERO && km->read.type != OWFS_IOMAP_MAPPED)
+		return 0;
+	owfs_wmap_find(inode, rq->first, &st, &until);
+	km->write.type = OWFS_IOMAP_UNWRITTEN;
+	km->write.fsblock = st.fsblock;
+	if (!st.placed) {
+		place_before(rq);
+		ret = place_once(rq, &st, &len, &km->write.fsblock);
+	} else if (!st.reserved && !st.cached) {
+		/* being written as it was: this is for the next time */
+		ret = reserve(rq, rq->first, &len, true);
+	}
+	if (ret)
+		return ret;
+	km->retry = cache_put(rq, km);
+	if (km->retry)
+		owfs_wmap_cached(inode, rq->first);
+	return 0;
+}
+
+static int store_part(const struct request *rq, struct owfs_kmap *km)
+{
+	int ret;
+
+	pthread_rwlock_rdlock(&rq->inode->i_lock);
+	ret = store_part_locked(rq, km);
+	pthread_rwlock_unlock(&rq->inode->i_lock);
+	return ret;
+}
+
+/* Does the store leave some of its first block as it is? */
+static bool is_part(const struct request *rq)
+{
+	const uint64_t bs = rq->inode->i_fs->fs_geo.blocksize;
+
+	return rq->op != OWFS_KMAP_FAULT &&
+	       ((uint64_t)rq->pos % bs || rq->count < bs);
+}
+
+static int store_whole(const struct request *rq, struct owfs_kmap *km)
 {
 	struct owfs_inode *inode = rq->inode;
 	struct owfs_wstate st;
@@ -140,6 +294,19 @@ static int store_once(const struct request *rq, struct owfs_kmap *km)
 		.off = rq->first, .len = len, .type = OWFS_IOMAP_DELALLOC,
 	};
 	return ret;
+}
+
+static int store_once(const struct request *rq, struct owfs_kmap *km)
+{
+	const uint64_t bs = rq->inode->i_fs->fs_geo.blocksize;
+	struct request whole = *rq;
+
+	if (is_part(rq))
+		return store_part(rq, km);
+	/* what is left of the last block is asked for by itself */
+	if (rq->op != OWFS_KMAP_FAULT && ((uint64_t)rq->pos + rq->count) % bs)
+		whole.end--;
+	return store_whole(&whole, km);
 }
 
 static int begin_store(const struct request *rq, struct owfs_kmap *km)
@@ -206,40 +373,6 @@ static int begin_direct(const struct request *rq, struct owfs_kmap *km)
 
 /* -------------------------------------------------------------- writeback */
 
-/* Blocks to place, as many as *@len says. */
-static int take_blocks(struct owfs_fs *fs, const struct owfs_wstate *st,
-		       owfs_fsblock_t *fsblock, uint64_t *len)
-{
-	int ret;
-
-	if (!st->paid)	/* dirtied while on its way: what it replaces comes back */
-		return owfs_staging_alloc(fs, *fsblock, *len,
-					  OWFS_RESV_FREEING, fsblock, len);
-	ret = owfs_commit_start_run(fs);
-	if (!ret)
-		ret = owfs_alloc_data(fs->fs_al, *fsblock, *len, fsblock, len);
-	return owfs_fs_check_map(fs, ret);
-}
-
-static int place_once(const struct request *rq, const struct owfs_wstate *st,
-		      uint64_t *len, owfs_fsblock_t *fsblock)
-{
-	struct owfs_fs *fs = rq->inode->i_fs;
-	bool in_place;
-	int ret = owfs_iomap_place(rq->inode, rq->first, len, &in_place,
-				   fsblock);
-
-	if (!ret && !in_place)
-		ret = take_blocks(fs, st, fsblock, len);
-	if (ret)
-		return ret;
-	ret = owfs_wmap_place(rq->inode, rq->first, *len, st->paid, *fsblock,
-			      in_place);
-	if (ret && !in_place)
-		owfs_alloc_unstage(fs->fs_al, *fsblock, *len, st->paid);
-	return ret;
-}
-
 /* Caller holds i_lock for reading.  1: look again. */
 static int writeback_locked(const struct request *rq, struct owfs_iomap *map)
 {
@@ -285,7 +418,7 @@ static int begin_once(const struct request *rq, struct owfs_kmap *km)
 {
 	switch (rq->op) {
 	case OWFS_KMAP_READ:
-		return begin_read(rq, km);
+		return begin_read(rq, km, true);
 	case OWFS_KMAP_REPORT:
 		return begin_report(rq, km);
 	case OWFS_KMAP_DIRECT:
@@ -326,6 +459,20 @@ int owfs_kmap_begin(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
 
 /* -------------------------------------------------------------------- end */
 
+/*
+ * Nothing was stored there.  A block that was placed stays so, since a mapped
+ * page may be on its way to it; but no direct write shall find it in the cache.
+ */
+static void cancel_store(struct owfs_inode *inode, owfs_fileoff_t first,
+			 owfs_fileoff_t end)
+{
+	const struct owfs_kcache *kc = inode->i_fs->fs_kcache;
+
+	owfs_wmap_cancel(inode, first, end);
+	if (kc && owfs_wmap_busy(inode, first, end))
+		kc->drop(kc->ctx, inode->i_ino, first, end);
+}
+
 void owfs_kmap_end(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
 		   uint64_t count, int64_t written)
 {
@@ -341,7 +488,7 @@ void owfs_kmap_end(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
 		owfs_iomap_ioend(inode, (loff_t)(first * bs),
 				 (end - first) * bs, -EIO, NULL);
 	else if (op == OWFS_KMAP_WRITE || op == OWFS_KMAP_ZERO)
-		owfs_wmap_cancel(inode, first, end);
+		cancel_store(inode, first, end);
 }
 
 /* ------------------------------------------------------------------ ioend */
@@ -373,6 +520,86 @@ static void discard(struct owfs_inode *inode, const struct owfs_ioend *io)
 			div_round_up((uint64_t)io->pos + io->written, bs));
 }
 
+/*
+ * Block @off was written from @from to @to where it is placed, and the kernel
+ * has zeroed the rest of it: that rest is to be what it was.
+ */
+static int mend_edge(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t from,
+		     uint64_t to)
+{
+	struct owfs_fs *fs = inode->i_fs;
+	const uint32_t bs = fs->fs_geo.blocksize;
+	char *block = aligned_alloc(OWFS_IO_ALIGN, 2 * (size_t)bs);
+	struct owfs_wstate st;
+	owfs_fileoff_t until;
+	bool mapped = false;
+	int ret = -ENOMEM;
+
+	owfs_wmap_find(inode, off, &st, &until);
+	if (block && st.placed)
+		ret = owfs_file_read_block(inode, off, owfs_file_size(inode),
+					   block, &mapped);
+	else if (block)
+		ret = 0;
+	if (!ret && mapped)
+		ret = owfs_blkdev_read(fs->fs_bd, block + bs, bs,
+				       (loff_t)(st.fsblock * bs));
+	if (!ret && mapped) {
+		memcpy(block + from, block + bs + from, to - from);
+		ret = owfs_blkdev_write(fs->fs_bd, block, bs,
+					(loff_t)(st.fsblock * bs));
+	}
+	free(block);
+	return ret;
+}
+
+/* Blocks [first, end) were written directly where they are placed. */
+static int adopt_run(struct owfs_inode *inode, const struct owfs_ioend *io,
+		     owfs_fileoff_t first, owfs_fileoff_t end)
+{
+	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
+	uint64_t from = max_u64((uint64_t)io->pos, first * bs);
+	uint64_t to = min_u64((uint64_t)io->pos + io->written, end * bs);
+	struct owfs_ioend run = {
+		.pos = (loff_t)from, .written = to - from, .writeback = true,
+	};
+	int ret = 0;
+
+	if (from % bs)
+		ret = mend_edge(inode, first, from % bs,
+				min_u64(to - first * bs, bs));
+	if (!ret && to % bs && (end - first > 1 || !(from % bs)))
+		ret = mend_edge(inode, end - 1, 0, to % bs);
+	return ret ? ret : ioend_retried(inode, &run);
+}
+
+/*
+ * Who was about to store into a part of a block, and was killed before he did,
+ * leaves the placed block in the kernel's cache, and a direct write may find it
+ * there and ask nobody.  It is known by having begun nothing.
+ */
+static int adopt_direct(struct owfs_inode *inode, const struct owfs_ioend *io)
+{
+	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
+	owfs_fileoff_t end = div_round_up((uint64_t)io->pos + io->written, bs);
+	owfs_fileoff_t off = (uint64_t)io->pos / bs, until, next;
+	struct owfs_wstate st;
+	int ret = 0;
+
+	for (; off < end && !ret; off = until) {
+		owfs_wmap_find(inode, off, &st, &until);
+		until = min_u64(until, end);
+		if (!st.placed)
+			continue;
+		if (owfs_staging_covers(inode, off, &next))
+			until = min_u64(until, next);
+		else
+			ret = adopt_run(inode, io, off,
+					until = min_u64(until, next));
+	}
+	return ret;
+}
+
 int owfs_kmap_ioend(struct owfs_inode *inode, enum owfs_kmap_ioend kind,
 		    loff_t pos, uint64_t written, int error, uint64_t *newsize)
 {
@@ -385,7 +612,9 @@ int owfs_kmap_ioend(struct owfs_inode *inode, enum owfs_kmap_ioend kind,
 	if (pos < 0 || written > OWFS_FILE_BYTES_MAX - (uint64_t)pos)
 		return -EFBIG;
 	/* no byte, no block: a write that was refused tells us so, too */
-	if (written)
+	if (written && !error && kind == OWFS_KMAP_IOEND_DIRECT)
+		ret = adopt_direct(inode, &io);
+	if (written && !ret)
 		ret = ioend_retried(inode, &io);
 	if (ret && !error) {
 		__atomic_store_n(&inode->i_data_err, ret, __ATOMIC_RELAXED);

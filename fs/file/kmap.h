@@ -29,6 +29,29 @@ struct owfs_kmap {
 	struct owfs_iomap read;		/* what the file has */
 	struct owfs_iomap write;	/* where it will be, unless ... */
 	bool overwrite;			/* ... nothing is to be written */
+	bool retry;			/* the kernel's cache has both: look there */
+};
+
+/*
+ * The kernel may keep mappings, and then checks under the lock of a page that
+ * they have not changed since.  A mapping that it gets as an answer it believes
+ * for as long as it is at it; meanwhile the page that is written may be written
+ * back, mapped and forgotten by others, and its old contents would be read from
+ * a place that is not true any more.  So stores into parts of blocks are
+ * answered by way of the cache.  Read mappings are kept for speed, each beside
+ * a hole to write to, which makes the kernel ask for every store.
+ *
+ * It forgets by itself what an ioend, a truncate or a fallocate has changed.
+ * Nothing is to be said to it while it waits for an ioend's answer: looking the
+ * inode up could wait for its end, and that for the answer.
+ */
+struct owfs_kcache {
+	void *ctx;
+	/* Caller holds i_lock, so no ioend comes in between.  0: it is kept. */
+	int (*put)(void *ctx, owfs_ino_t ino, const struct owfs_kmap *km);
+	/* Stores into [first, end) shall be asked for again. */
+	void (*drop)(void *ctx, owfs_ino_t ino, owfs_fileoff_t first,
+		     owfs_fileoff_t end);
 };
 
 /*

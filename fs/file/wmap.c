@@ -311,6 +311,20 @@ void owfs_wmap_find(struct owfs_inode *inode, owfs_fileoff_t off,
 	pthread_mutex_unlock(&inode->i_map_lock);
 }
 
+owfs_fileoff_t owfs_wmap_before(struct owfs_inode *inode, owfs_fileoff_t off)
+{
+	struct piece *p = NULL, *next;
+	owfs_fileoff_t ret = off;
+
+	pthread_mutex_lock(&inode->i_map_lock);
+	if (inode->i_wmap && off)
+		p = find(inode->i_wmap, off - 1, &next);
+	if (p && p->st.reserved && !p->st.placed)
+		ret = p->off;
+	pthread_mutex_unlock(&inode->i_map_lock);
+	return ret;
+}
+
 bool owfs_wmap_busy(struct owfs_inode *inode, owfs_fileoff_t first,
 		    owfs_fileoff_t end)
 {
@@ -527,6 +541,19 @@ int owfs_wmap_place(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t len,
 	return ret;
 }
 
+void owfs_wmap_cached(struct owfs_inode *inode, owfs_fileoff_t off)
+{
+	struct owfs_wmap *wm;
+	struct piece *p, *next;
+
+	pthread_mutex_lock(&inode->i_map_lock);
+	wm = inode->i_wmap;
+	p = wm ? find(wm, off, &next) : NULL;
+	if (p && p->st.placed)
+		p->st.cached = true;
+	pthread_mutex_unlock(&inode->i_map_lock);
+}
+
 /* ------------------------------------------------------------------ ioend */
 
 unsigned int owfs_wmap_peek(struct owfs_inode *inode, owfs_fileoff_t first,
@@ -568,7 +595,7 @@ static struct owfs_staged *settle(struct owfs_inode *inode, struct piece *p,
 		.failed = error != 0, .done = error == 0,
 		.size = error ? 0 : min_u64(size, bytes),
 	};
-	p->st.placed = p->st.in_place = false;
+	p->st.placed = p->st.in_place = p->st.cached = false;
 	p->st.fsblock = 0;
 	return st;
 }
@@ -588,11 +615,11 @@ int owfs_wmap_end(struct owfs_inode *inode, owfs_fileoff_t first,
 		ret = cut_both(wm, first, end);
 	while (wm && !ret && (p = take_first(wm, first, end))) {
 		first = piece_end(p);
-		if (p->st.placed) {
+		if (p->st.placed && !(error && p->st.cached)) {
 			*settled = settle(inode, p, size, error);
 			settled = &(*settled)->next;
 		}
-		if (p->st.reserved)
+		if (p->st.reserved || p->st.placed)
 			insert(wm, p);
 		else
 			spare_put(wm, p);

@@ -23,6 +23,10 @@
  * stays reserved.  Direct writes are another matter, they may be many:
  * staging.h.
  *
+ *   cached	Of placed blocks: the kernel keeps the mapping, and may write there
+ *		again without asking until an ioend without error has come.  So an
+ *		error does not give them back; they stay placed.
+ *
  * Beside the data blocks the map sets aside what the tree may grow by when
  * each reserved block becomes an extent; the copies of nodes that the ioends
  * make come back two commits later and are taken from the reserve.
@@ -35,13 +39,15 @@
 #include "file/staging.h"
 
 struct owfs_wstate {
-	bool reserved, paid, placed, in_place;
+	bool reserved, paid, placed, in_place, cached;
 	owfs_fsblock_t fsblock;		/* placed: of the block asked for */
 };
 
 /* The state of @off, and *@until: where it changes, UINT64_MAX never. */
 void owfs_wmap_find(struct owfs_inode *inode, owfs_fileoff_t off,
 		    struct owfs_wstate *st, owfs_fileoff_t *until);
+/* The first block of what is reserved, not placed, and reaches up to @off. */
+owfs_fileoff_t owfs_wmap_before(struct owfs_inode *inode, owfs_fileoff_t off);
 /* Is any of [first, end) reserved or placed? */
 bool owfs_wmap_busy(struct owfs_inode *inode, owfs_fileoff_t first,
 		    owfs_fileoff_t end);
@@ -70,6 +76,8 @@ void owfs_wmap_cancel(struct owfs_inode *inode, owfs_fileoff_t first,
  */
 int owfs_wmap_place(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t len,
 		    bool paid, owfs_fsblock_t fsblock, bool in_place);
+/* Block @off, which is placed, is known to the kernel's cache of mappings. */
+void owfs_wmap_cached(struct owfs_inode *inode, owfs_fileoff_t off);
 /* [first, end) is being written as it is now: not reserved any more. */
 void owfs_wmap_clean(struct owfs_inode *inode, owfs_fileoff_t first,
 		     owfs_fileoff_t end);

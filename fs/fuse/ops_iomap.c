@@ -20,6 +20,10 @@
 /* Requests may wait for others here, and each takes a thread meanwhile. */
 #define IOMAP_THREADS	64
 
+static int cache_put(void *ctx, owfs_ino_t ino, const struct owfs_kmap *km);
+static void cache_drop(void *ctx, owfs_ino_t ino, owfs_fileoff_t first,
+		       owfs_fileoff_t end);
+
 /* --------------------------------------------------------------- start-up */
 
 static int refuse(const struct server *srv, const char *why)
@@ -96,6 +100,8 @@ bool server_iomap_init(struct server *srv, struct fuse_conn_info *conn)
 	/* the kernel clears set-id bits itself, and tells us */
 	srv->session.want &= ~OWFS_FUSE_KILLPRIV_V2;
 	srv->fs->fs_kernel_io = true;
+	srv->kcache = (struct owfs_kcache){ srv, cache_put, cache_drop };
+	srv->fs->fs_kcache = &srv->kcache;
 	owfs_alloc_rest(srv->fs->fs_al, REST_SECS, NULL);
 	owfs_msg(srv->msg, OWFS_MSG_INFO,
 		 "%s: iomap: the kernel moves file data itself",
@@ -178,13 +184,42 @@ static void fill(const struct server *srv, const struct owfs_iomap *map,
 	}
 }
 
+static int cache_put(void *ctx, owfs_ino_t ino, const struct owfs_kmap *km)
+{
+	struct server *srv = ctx;
+	struct fuse_file_iomap read, write;
+
+	fill(srv, &km->read, &read);
+	fill(srv, &km->write, &write);
+	return fuse_lowlevel_iomap_upsert_mappings(srv->session.se, ino, ino,
+						   &read, &write);
+}
+
+static void cache_drop(void *ctx, owfs_ino_t ino, owfs_fileoff_t first,
+		       owfs_fileoff_t end)
+{
+	struct server *srv = ctx;
+	const uint64_t bs = srv->fs->fs_geo.blocksize;
+	const struct fuse_file_range none = { 0 }, range = {
+		.offset = first * bs, .length = (end - first) * bs,
+	};
+
+	fuse_lowlevel_iomap_inval_mappings(srv->session.se, ino, ino, &none,
+					   &range);
+}
+
 static void reply_begin(fuse_req_t req, const struct owfs_kmap *km)
 {
 	struct server *srv = server_of(req);
 	struct fuse_file_iomap read, write;
 
 	fill(srv, &km->read, &read);
-	if (km->overwrite) {
+	if (km->retry) {
+		read.type = FUSE_IOMAP_TYPE_RETRY_CACHE;
+		read.addr = FUSE_IOMAP_NULL_ADDR;
+		read.dev = FUSE_IOMAP_DEV_NULL;
+	}
+	if (km->overwrite || km->retry) {
 		fuse_reply_iomap_begin(req, &read, NULL);
 		return;
 	}

@@ -15,6 +15,7 @@
 #include "file/file.h"
 #include "file/flags.h"
 #include "file/mount.h"
+#include "file/kmap.h"
 #include "file/namei.h"
 #include "fuse/iomap_compat.h"
 #include "fuse/log.h"
@@ -50,6 +51,7 @@ struct server {
 	struct owfs_window window;	/* and the part of it */
 	int loop_fd;			/* keeps a loop device until it is opened; -1 */
 	bool iomap_wanted;		/* the kernel said before the mount that it could */
+	struct owfs_kcache kcache;
 	uint32_t iomap_dev;		/* what it calls the device; set by CONFIG, before
 					   which nothing else is asked */
 	struct owfs_prune prune;

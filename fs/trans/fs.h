@@ -14,6 +14,7 @@
 
 struct owfs_fs;
 struct owfs_commit;
+struct owfs_kcache;
 
 /* Whatever is not determined by the bytes comes in through here. */
 struct owfs_env {
@@ -86,6 +87,7 @@ struct owfs_fs {
 	 * and set-id bits of files (iomap mode).
 	 */
 	bool fs_kernel_io;
+	const struct owfs_kcache *fs_kcache;	/* its cache of mappings; NULL: none (kmap.h) */
 
 	int fs_error;			/* atomic; first error, negative; 0: healthy */
 	owfs_fsblock_t fs_error_block;	/* where it was, 0 unknown; set before fs_error */

@@ -93,18 +93,109 @@ static void test_new_data_is_reserved_placed_and_mapped(void **state)
 
 	(void)state;
 	put(f, 0, 10000, 'a');
+	/* what is left of the last block is answered by way of the cache */
 	said("BEGIN 1 0+10000\n"
-	     "END 1 0+10000 written 10000 flags 100\n");
-	assert_int_equal(stat_now().staged, 0);
-	assert_true(stat_now().reserved >= 3);
+	     "END 1 0+8192 written 8192 flags 100\n"
+	     "BEGIN 1 8192+1808\n"
+	     "END 1 8192+1808 written 1808 flags 100\n");
+	assert_int_equal(stat_now().staged, 3);
 	assert_int_equal(kmodel_fsync(&k, f), 0);
 	/* one answer for all that is dirty, one ioend, cut at the end of file */
 	said("BEGIN 80000000 0+4096\n"
+	     "BEGIN 80000000 4096+4096\n"
 	     "IOEND 32 0+10000 error 0 dev 7\n");
 	assert_int_equal(stat_now().reserved, 0);
 	assert_int_equal(stat_now().staged, 0);
 	reread(f);
 	said("BEGIN 0 0+12288\n");
+	reread(f);
+	said("");
+}
+
+static void test_whole_blocks_are_reserved_and_placed_together(void **state)
+{
+	struct kfile *f = kmodel_create(&k, "f");
+
+	(void)state;
+	put(f, 0, 8 * BS, 'a');
+	put(f, 8 * BS, 8 * BS, 'b');
+	said("BEGIN 1 0+32768\n"
+	     "END 1 0+32768 written 32768 flags 100\n"
+	     "BEGIN 1 32768+32768\n"
+	     "END 1 32768+32768 written 32768 flags 100\n");
+	assert_int_equal(stat_now().staged, 0);
+	assert_true(stat_now().reserved >= 16);
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+	said("BEGIN 80000000 0+4096\n"
+	     "IOEND 32 0+65536 error 0 dev 7\n");
+	assert_int_equal(stat_now().reserved, 0);
+	reread(f);
+}
+
+static void test_a_store_that_waited_is_checked_again(void **state)
+{
+	struct kfile *f = kmodel_create(&k, "f");
+	struct fuse_file_iomap rd, wr;
+	uint64_t seq;
+
+	(void)state;
+	put(f, 0, BS, 'a');
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+	reread(f);
+	kmodel_reclaim(&k, f, false);
+	/* a writer has its mapping and waits for the page ... */
+	assert_int_equal(kmodel_begin(&k, f, KM_WRITE, 100, 10, &rd, &wr), 0);
+	assert_true(f->by_cache);
+	seq = f->by_seq;
+	/* ... which others dirty, write back and forget */
+	assert_int_equal(kmodel_mmap_store(&k, f, 2000, 1, "m"), 0);
+	assert_int_equal(kmodel_writeback(&k, f, 0, BS), 0);
+	kmodel_complete(&k, f, false);
+	kmodel_reclaim(&k, f, false);
+	assert_int_not_equal(f->seq, seq);
+	put(f, 100, 10, 'b');
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+	reread(f);
+}
+
+static void test_a_store_that_was_killed_harms_no_direct_write(void **state)
+{
+	struct kfile *f = kmodel_create(&k, "f");
+	struct fuse_file_iomap rd, wr;
+
+	(void)state;
+	put(f, 0, 2 * BS, 'a');
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+	assert_int_equal(kmodel_begin(&k, f, KM_WRITE, 100, 10, &rd, &wr), 0);
+	/* nothing was stored, nobody was told, and the cache has a place */
+	memset(buf, 'd', 512);
+	k.trace[0] = '\0';
+	assert_int_equal(kmodel_direct_write(&k, f, 1024, 512, buf), 0);
+	said("IOEND a 1024+512 error 0 dev 0\n");
+	reread(f);
+	assert_int_equal(stat_now().staged, 0);
+}
+
+static void test_an_error_gives_nothing_back_that_the_cache_knows(void **state)
+{
+	struct kfile *f = kmodel_create(&k, "f");
+
+	(void)state;
+	put(f, 0, BS, 'a');
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+	put(f, 100, 10, 'b');
+	assert_int_equal(stat_now().staged, 1);
+	emubd_fault(e, EMUBD_WRITE, 1, 1, EIO);
+	assert_int_equal(kmodel_writeback(&k, f, 0, BS), 0);
+	kmodel_complete(&k, f, false);
+	assert_int_equal(kmodel_fsync(&k, f), -EIO);
+	assert_int_equal(stat_now().staged, 1);
+	memset(f->want + 100, 'a', 10);
+	reread(f);
+	put(f, 200, 10, 'c');
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+	assert_int_equal(stat_now().staged, 0);
+	reread(f);
 }
 
 static void test_overwriting_goes_elsewhere(void **state)
@@ -439,6 +530,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_new_data_is_reserved_placed_and_mapped),
+		T(test_whole_blocks_are_reserved_and_placed_together),
+		T(test_a_store_that_waited_is_checked_again),
+		T(test_a_store_that_was_killed_harms_no_direct_write),
+		T(test_an_error_gives_nothing_back_that_the_cache_knows),
 		T(test_overwriting_goes_elsewhere),
 		T(test_a_write_beyond_the_end_zeroes_first),
 		T(test_direct_writes_have_one_ioend),

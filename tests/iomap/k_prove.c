@@ -3,7 +3,7 @@
  * Random use of several files in iomap mode against the played kernel: every
  * read, every fsync and every answer is checked, and the power is cut.
  *
- *	k_prove [STEPS [SEED]]
+ *	k_prove [STEPS [SEED [-v]]]
  *
  * The last line is "steps=N crash_states=N violations=N".
  */
@@ -39,6 +39,7 @@ struct prove {
 	uint64_t seed, steps, states, violations;
 	unsigned char *data;
 	uint32_t stamp;		/* no two writes write the same */
+	bool verbose;
 	char what[200];		/* the step under way */
 };
 
@@ -327,6 +328,10 @@ static int one_step(struct prove *p)
 		ret = step_write(p, f);
 	}
 	p->steps++;
+	if (p->verbose) {
+		printf("%s = %d\n%s", p->what, ret, p->k.trace);
+		p->k.trace[0] = '\0';
+	}
 	if (p->k.violations)
 		return violation(p, "%s", p->k.why);
 	if (ret && ret != -ENOSPC && ret != -EINTR)
@@ -417,6 +422,7 @@ static int run_forward(struct prove *p, unsigned int steps)
 		ret = kmodel_start(&p->k, fs, p->e, &p->rng);
 	if (ret)
 		return violation(p, "start: %s", strerror(-ret));
+	kmodel_trace(&p->k, p->verbose);
 	p->k.changed = changed;
 	p->k.ctx = p;
 	note(p, false);
@@ -477,6 +483,7 @@ int main(int argc, char **argv)
 	struct prove p = { .seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1 };
 	int ret = 0;
 
+	p.verbose = argc > 3;
 	p.data = emubd_must(aligned_alloc(OWFS_IO_ALIGN, 2 * MAX_SIZE));
 	for (; p.steps < steps && !ret; p.seed++)
 		ret = one_run(&p, RUN_STEPS);

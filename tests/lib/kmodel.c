@@ -66,10 +66,28 @@ static int fake_ioctl(int fd, unsigned long cmd, void *arg)
 
 static int fake_notify(int fd, const void *msg, size_t len)
 {
+	struct {
+		uint32_t len;
+		int32_t code;
+		uint64_t unique, nodeid, ino;
+	} h;
+	struct fuse_file_iomap map[2];
+	struct fuse_file_range range[2];
+
 	(void)fd;
-	(void)msg;
-	(void)len;
-	return -ESTALE;		/* no inode has a cache of mappings here */
+	memcpy(&h, msg, sizeof(h));
+	if (h.len != len || h.unique)
+		return -EINVAL;
+	if (h.code == 100 && len == sizeof(h) + sizeof(map)) {
+		memcpy(map, (const char *)msg + sizeof(h), sizeof(map));
+		return kmodel_upsert(current, h.nodeid, h.ino, &map[0],
+				     &map[1]);
+	}
+	if (h.code == 101 && len == sizeof(h) + sizeof(range)) {
+		memcpy(range, (const char *)msg + sizeof(h), sizeof(range));
+		return kmodel_inval(current, h.nodeid, &range[0], &range[1]);
+	}
+	return -EINVAL;
 }
 
 /* ---------------------------------------------------------------- requests */
@@ -252,6 +270,7 @@ static void file_free(struct kfile *f)
 	}
 	for (i = 0; i < f->npages; i++)
 		free(f->page[i].data);
+	kmodel_cache_free(f);
 	free(f->page);
 	free(f->want);
 	free(f);

@@ -55,6 +55,11 @@ struct kfile {
 	struct kioend *ioends;
 	bool times_dirty;
 	int wb_err;			/* the next fsync reports it */
+	struct kentry *rd, *wr;		/* kmodel_cache.c: mappings it keeps */
+	bool wr_used;
+	uint64_t seq;			/* counts changes of them */
+	bool by_cache;			/* the last begin was answered by the cache ... */
+	uint64_t by_seq;		/* ... as it was then */
 	unsigned char *want;		/* what users expect, size bytes */
 	uint64_t want_room;
 };
@@ -69,7 +74,8 @@ struct kmodel {
 	struct fuse_buf buf;
 	struct kfile *files;
 	uint32_t dev;			/* registered; 0 none yet */
-	bool no_end, no_ioend;
+	bool no_end, no_ioend, in_ioend;
+	bool no_faults;			/* a file is being cut: faults wait */
 	uint64_t calls[64];		/* by opcode, iomap's as the session counts */
 	unsigned int violations;
 	char why[400];			/* the first of them */
@@ -141,7 +147,25 @@ void kmodel_reclaim(struct kmodel *k, struct kfile *f, bool some);
 int kmodel_fsync(struct kmodel *k, struct kfile *f);
 int kmodel_syncfs(struct kmodel *k);
 
+/* kmodel_cache.c */
+struct kentry;
+bool kmodel_cache_find(struct kmodel *k, struct kfile *f, uint32_t opflags,
+		       uint64_t pos, uint64_t count,
+		       struct fuse_file_iomap *rd, struct fuse_file_iomap *wr);
+void kmodel_cache_drop(struct kmodel *k, struct kfile *f, uint64_t pos,
+		       uint64_t end);
+void kmodel_cache_free(struct kfile *f);
+int kmodel_upsert(struct kmodel *k, uint64_t nodeid, uint64_t ino,
+		  const struct fuse_file_iomap *rd,
+		  const struct fuse_file_iomap *wr);
+int kmodel_inval(struct kmodel *k, uint64_t nodeid,
+		 const struct fuse_file_range *rd,
+		 const struct fuse_file_range *wr);
+
 /* kmodel_map.c: ask and check as the kernel does. */
+/* Nonzero: the mapping would be rejected, which has been said. */
+int kmodel_check(struct kmodel *k, uint32_t opflags, uint64_t pos,
+		 const char *what, const struct fuse_file_iomap *m);
 int kmodel_begin(struct kmodel *k, struct kfile *f, uint32_t opflags,
 		 uint64_t pos, uint64_t count, struct fuse_file_iomap *rd,
 		 struct fuse_file_iomap *wr);

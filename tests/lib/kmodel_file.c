@@ -241,7 +241,8 @@ int kmodel_writeback(struct kmodel *k, struct kfile *f, uint64_t pos,
 		if (!f->page[b].dirty || f->page[b].writeback)
 			continue;
 		err = 0;
-		if (!covers(&wr, b * k->bs))
+		if (!covers(&wr, b * k->bs) ||
+		    (f->by_cache && f->by_seq != f->seq))
 			err = kmodel_begin(k, f, KM_WRITEBACK, b * k->bs,
 					   k->bs, &rd, &wr);
 		if (err) {
@@ -327,6 +328,8 @@ static int flush_range(struct kmodel *k, struct kfile *f, uint64_t pos,
 
 /* ------------------------------------------------------------------- zeroing */
 
+static bool interfere(struct kmodel *k, struct kfile *f);
+
 static bool needs_writeback(const struct kfile *f, uint64_t first, uint64_t end)
 {
 	uint64_t b;
@@ -385,6 +388,8 @@ static int zero_range(struct kmodel *k, struct kfile *f, uint64_t pos,
 				flushed = true;
 				continue;
 			}
+		} else if (interfere(k, f)) {
+			continue;
 		} else {
 			ret = zero_pages(k, f, pos, n, src);
 			if (ret)
@@ -401,6 +406,29 @@ static int zero_range(struct kmodel *k, struct kfile *f, uint64_t pos,
 }
 
 /* ------------------------------------------------------------------ writing */
+
+/*
+ * What others may do while a writer that has its mapping waits for the page:
+ * store through a mapping of their own, write back, and reclaim the page.
+ * True: the mapping came from the cache, and that has changed since.
+ */
+static bool interfere(struct kmodel *k, struct kfile *f)
+{
+	bool by_cache = f->by_cache;
+	uint64_t seq = f->by_seq;
+	unsigned char c;
+
+	if (chance(k, 8)) {
+		c = (unsigned char)rng_next(k->rng);
+		if (f->size && !k->no_faults && chance(k, 2))
+			kmodel_mmap_store(k, f, rng_below(k->rng, f->size), 1,
+					  &c);
+		kmodel_writeback(k, f, 0, UINT64_MAX / 4);
+		kmodel_complete(k, f, false);
+		kmodel_reclaim(k, f, false);
+	}
+	return by_cache && seq != f->seq;
+}
 
 static int store_page(struct kmodel *k, struct kfile *f, uint64_t pos,
 		      uint64_t len, const unsigned char *data,
@@ -461,6 +489,10 @@ int kmodel_write(struct kmodel *k, struct kfile *f, uint64_t pos, uint64_t len,
 		dst = wr.type == FUSE_IOMAP_TYPE_PURE_OVERWRITE ? &rd : &wr;
 		src = rd.type != FUSE_IOMAP_TYPE_HOLE ? &rd : dst;
 		n = min3(len, map_left(&rd, pos), map_left(&wr, pos));
+		if (interfere(k, f)) {
+			kmodel_end(k, f, KM_WRITE, pos, n, 0, dst, false);
+			continue;
+		}
 		done = store(k, f, pos, n, from, src);
 		moved = done && pos + done > f->size;
 		if (done)
@@ -727,7 +759,7 @@ static int setattr_size(struct kmodel *k, struct kfile *f, uint64_t size)
 	return 0;
 }
 
-int kmodel_truncate(struct kmodel *k, struct kfile *f, uint64_t size)
+static int truncate_locked(struct kmodel *k, struct kfile *f, uint64_t size)
 {
 	uint64_t b, old = f->size;
 	int ret = 0;
@@ -747,11 +779,24 @@ int kmodel_truncate(struct kmodel *k, struct kfile *f, uint64_t size)
 			memset(f->page[b].data + size % k->bs, 0,
 			       k->bs - size % k->bs);
 	flush_range(k, f, 0, UINT64_MAX / 4);
-	return setattr_size(k, f, size);
+	ret = setattr_size(k, f, size);
+	if (!ret)
+		kmodel_cache_drop(k, f, size, UINT64_MAX);
+	return ret;
 }
 
-int kmodel_fallocate(struct kmodel *k, struct kfile *f, int mode, uint64_t pos,
-		     uint64_t len)
+int kmodel_truncate(struct kmodel *k, struct kfile *f, uint64_t size)
+{
+	int ret;
+
+	k->no_faults = true;
+	ret = truncate_locked(k, f, size);
+	k->no_faults = false;
+	return ret;
+}
+
+static int fallocate_locked(struct kmodel *k, struct kfile *f, int mode,
+			    uint64_t pos, uint64_t len)
 {
 	struct fuse_fallocate_in in = {
 		.offset = pos, .length = len, .mode = (uint32_t)mode,
@@ -772,6 +817,7 @@ int kmodel_fallocate(struct kmodel *k, struct kfile *f, int mode, uint64_t pos,
 	if (ret)
 		return ret;
 	f->times_dirty = true;
+	kmodel_cache_drop(k, f, pos, end);
 	if (zeroes)
 		ret = zero_range(k, f, pos, min_u64(end, old));
 	if (zeroes)
@@ -782,6 +828,17 @@ int kmodel_fallocate(struct kmodel *k, struct kfile *f, int mode, uint64_t pos,
 	want_resize(f, end);
 	f->disk_size = end;
 	return ret ? ret : flush_range(k, f, 0, UINT64_MAX / 4);
+}
+
+int kmodel_fallocate(struct kmodel *k, struct kfile *f, int mode, uint64_t pos,
+		     uint64_t len)
+{
+	int ret;
+
+	k->no_faults = true;
+	ret = fallocate_locked(k, f, mode, pos, len);
+	k->no_faults = false;
+	return ret;
 }
 
 int kmodel_copy(struct kmodel *k, struct kfile *in, uint64_t in_pos,
@@ -808,6 +865,8 @@ int kmodel_copy(struct kmodel *k, struct kfile *in, uint64_t in_pos,
 			  NULL);
 	if (ret || !n)
 		return ret;
+	pages_drop(k, out, block_of(k, out_pos), end_block(k, out_pos + n));
+	kmodel_cache_drop(k, out, out_pos, out_pos + n);
 	want_bytes(out, out_pos, n, in->want + in_pos);
 	out->disk_size = max_u64(out->disk_size, out_pos + n);
 	out->times_dirty = true;

@@ -69,23 +69,35 @@ static const char *bad_mapping(const struct kmodel *k,
 	return NULL;
 }
 
-static void check(struct kmodel *k, uint32_t opflags, uint64_t pos,
-		  const char *what, const struct fuse_file_iomap *m)
+int kmodel_check(struct kmodel *k, uint32_t opflags, uint64_t pos,
+		 const char *what, const struct fuse_file_iomap *m)
 {
 	const char *bad = bad_mapping(k, m, pos, *what == 'w');
 
-	if (bad)
-		kmodel_violation(k, "begin %x at %llu: %s mapping: %s: off=%llu len=%llu addr=%llx type=%u dev=%u flags=%x",
-				 opflags, (unsigned long long)pos, what, bad,
-				 (unsigned long long)m->offset,
-				 (unsigned long long)m->length,
-				 (unsigned long long)m->addr, m->type, m->dev,
-				 m->flags);
+	if (!bad)
+		return 0;
+	kmodel_violation(k, "begin %x at %llu: %s mapping: %s: off=%llu len=%llu addr=%llx type=%u dev=%u flags=%x",
+			 opflags, (unsigned long long)pos, what, bad,
+			 (unsigned long long)m->offset,
+			 (unsigned long long)m->length,
+			 (unsigned long long)m->addr, m->type, m->dev,
+			 m->flags);
+	return 1;
 }
 
-int kmodel_begin(struct kmodel *k, struct kfile *f, uint32_t opflags,
-		 uint64_t pos, uint64_t count, struct fuse_file_iomap *rd,
-		 struct fuse_file_iomap *wr)
+/* "Look in your cache": what must be there. */
+static void check_retry(struct kmodel *k, uint64_t pos,
+			const struct fuse_file_iomap *m)
+{
+	struct fuse_file_iomap hole = *m;
+
+	hole.type = FUSE_IOMAP_TYPE_HOLE;
+	kmodel_check(k, 0, pos, "retry", &hole);
+}
+
+static int ask(struct kmodel *k, struct kfile *f, uint32_t opflags,
+	       uint64_t pos, uint64_t count, struct fuse_file_iomap *rd,
+	       struct fuse_file_iomap *wr)
 {
 	struct { uint32_t opflags, zero; uint64_t ino, pos, count; } in = {
 		opflags, 0, f->nodeid, pos, count,
@@ -103,11 +115,39 @@ int kmodel_begin(struct kmodel *k, struct kfile *f, uint32_t opflags,
 		kmodel_violation(k, "begin: answer of %zu bytes", len);
 		return -EIO;
 	}
-	check(k, opflags, pos, "read", &out.rd);
-	check(k, opflags, pos, "write", &out.wr);
+	if (out.rd.type == FUSE_IOMAP_TYPE_RETRY_CACHE)
+		check_retry(k, pos, &out.rd);
+	else
+		kmodel_check(k, opflags, pos, "read", &out.rd);
+	kmodel_check(k, opflags, pos, "write", &out.wr);
 	*rd = out.rd;
 	*wr = out.wr;
 	return 0;
+}
+
+/* The cache first, then the server, who may say that the cache has it now. */
+int kmodel_begin(struct kmodel *k, struct kfile *f, uint32_t opflags,
+		 uint64_t pos, uint64_t count, struct fuse_file_iomap *rd,
+		 struct fuse_file_iomap *wr)
+{
+	int ret, tries;
+
+	for (tries = 0; tries < 4; tries++) {
+		f->by_seq = f->seq;
+		f->by_cache = kmodel_cache_find(k, f, opflags, pos, count, rd,
+						wr);
+		if (f->by_cache)
+			return 0;
+		ret = ask(k, f, opflags, pos, count, rd, wr);
+		if (ret || rd->type != FUSE_IOMAP_TYPE_RETRY_CACHE)
+			return ret;
+		/* a fatal signal ends the attempt here, and nobody is told */
+		if (opflags == KM_WRITE && k->rng && rng_below(k->rng, 50) == 0)
+			return -EINTR;
+	}
+	kmodel_violation(k, "%s: begin %x at %llu: the cache never has it",
+			 f->name, opflags, (unsigned long long)pos);
+	return -EIO;
 }
 
 int kmodel_end(struct kmodel *k, struct kfile *f, uint32_t opflags,
@@ -154,8 +194,10 @@ int kmodel_ioend(struct kmodel *k, struct kfile *f, uint32_t flags, int error,
 
 	if (k->no_ioend)
 		return 0;
+	k->in_ioend = true;
 	ret = kmodel_call(k, 4093, f->nodeid, &in, sizeof(in), &newsize,
 			  sizeof(newsize), &len);
+	k->in_ioend = false;
 	trace(k, "IOEND %x %llu+%llu error %d dev %u\n", flags,
 	      (unsigned long long)pos, (unsigned long long)written, error, dev);
 	if (ret == -ENOSYS) {
@@ -173,5 +215,7 @@ int kmodel_ioend(struct kmodel *k, struct kfile *f, uint32_t flags, int error,
 				 (unsigned long long)pos,
 				 (unsigned long long)written);
 	f->disk_size = newsize;
+	if (written)
+		kmodel_cache_drop(k, f, pos, pos + written);
 	return 0;
 }
