@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/util.h"
 #include "file/cut.h"
+#include "file/flags.h"
 #include "file/kmap.h"
 #include "file/staging.h"
 #include "file/wmap.h"
@@ -309,9 +310,18 @@ static int store_once(const struct request *rq, struct owfs_kmap *km)
 	return store_whole(&whole, km);
 }
 
+/* What chattr(1) forbids; the kernel knows the flags only as they were. */
+static int may_store(const struct request *rq)
+{
+	bool add = (uint64_t)rq->pos >= owfs_file_size(rq->inode);
+	int ret = owfs_fs_writable(rq->inode->i_fs);
+
+	return ret ? ret : owfs_flags_may_change(rq->inode, add);
+}
+
 static int begin_store(const struct request *rq, struct owfs_kmap *km)
 {
-	int ret = owfs_fs_writable(rq->inode->i_fs);
+	int ret = may_store(rq);
 
 	while (!ret) {
 		ret = store_once(rq, km);
@@ -359,8 +369,10 @@ static int check_direct(const struct request *rq)
 
 static int begin_direct(const struct request *rq, struct owfs_kmap *km)
 {
-	int ret = check_direct(rq);
+	int ret = may_store(rq);
 
+	if (!ret)
+		ret = check_direct(rq);
 	if (ret)
 		return ret;
 	ret = owfs_iomap_begin_write(rq->inode, rq->first, rq->end - rq->first,

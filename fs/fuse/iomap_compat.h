@@ -56,6 +56,7 @@ struct fuse_iomap_config {
 #define FUSE_IOMAP_NULL_ADDR		UINT64_MAX
 #define FUSE_IOMAP_INVAL_TO_EOF		UINT64_MAX
 
+#define FUSE_IOMAP_F_DIRTY		(1u << 1)
 #define FUSE_IOMAP_F_SIZE_CHANGED	(1u << 8)
 
 #define FUSE_IOMAP_OP_WRITE		(1u << 0)
@@ -80,6 +81,7 @@ struct fuse_iomap_config {
 #define FUSE_IFLAG_EXCLUSIVE		(1u << 1)
 #define FUSE_IFLAG_IOMAP		(1u << 2)
 #define FUSE_IFLAG_ATOMIC		(1u << 3)
+#define FUSE_IFLAG_SYNC			(1u << 4)
 
 #define FUSE_IOMAP_SUPPORT_FILEIO	(1ull << 0)
 #define FUSE_IOMAP_SUPPORT_ATOMIC	(1ull << 1)

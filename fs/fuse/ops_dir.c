@@ -98,7 +98,7 @@ static int add_plus(struct listing *l, const struct owfs_dirent *de,
 		return put_plus(l, de, name, 0, &e);
 	}
 	server_fill_entry(server_of(l->req), inode, &e);
-	ret = put_plus(l, de, name, server_iflags(inode), &e);
+	ret = put_plus(l, de, name, server_iflags(server_of(l->req), inode), &e);
 	if (!ret)
 		server_remember(server_of(l->req), inode);
 	owfs_iput(inode);

@@ -30,6 +30,7 @@ void op_statx(fuse_req_t req, fuse_ino_t ino)
 {
 	struct server *srv = server_of(req);
 	struct owfs_inode *inode;
+	struct owfs_statx_io io = { 0 };
 	struct timespec btime;
 	struct stat st;
 	int ret = server_get(srv, ino, &inode);
@@ -39,8 +40,9 @@ void op_statx(fuse_req_t req, fuse_ino_t ino)
 		return;
 	}
 	server_getattr(srv, inode, &st, &btime);
+	server_iomap_statx(srv, inode, &io);
 	server_put(srv, inode);
-	owfs_session_reply_statx(req, &st, &btime, OWFS_LIFETIME);
+	owfs_session_reply_statx(req, &st, &btime, &io, OWFS_LIFETIME);
 }
 
 /* Is there a set-gid bit that says nothing about running the file? */

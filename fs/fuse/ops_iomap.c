@@ -53,12 +53,14 @@ static int attach_loop(struct server *srv)
 int server_iomap_choose(struct server *srv)
 {
 	const struct owfs_opts *o = srv->opts;
+	uint64_t support;
 	struct stat st;
 	int ret;
 
 	if (o->iomap == OWFS_IOMAP_OFF)
 		return 0;
-	if (!(fuse_lowlevel_discover_iomap(-1) & FUSE_IOMAP_SUPPORT_FILEIO))
+	support = fuse_lowlevel_discover_iomap(-1);
+	if (!(support & FUSE_IOMAP_SUPPORT_FILEIO))
 		return refuse(srv, "the kernel does not offer it");
 	if (stat(o->device, &st) || !S_ISBLK(st.st_mode)) {
 		ret = attach_loop(srv);
@@ -66,6 +68,7 @@ int server_iomap_choose(struct server *srv)
 			return refuse(srv, strerror(-ret));
 	}
 	srv->iomap_wanted = true;
+	srv->iomap_atomic = support & FUSE_IOMAP_SUPPORT_ATOMIC;
 	return 0;
 }
 
@@ -107,6 +110,16 @@ bool server_iomap_init(struct server *srv, struct fuse_conn_info *conn)
 		 "%s: iomap: the kernel moves file data itself",
 		 srv->opts->device);
 	return true;
+}
+
+void server_iomap_statx(struct server *srv, struct owfs_inode *inode,
+			struct owfs_statx_io *io)
+{
+	if (!srv->fs->fs_kernel_io || inode->i_type != S_IFREG)
+		return;
+	io->dio_align = srv->bd->sector;
+	if (srv->iomap_atomic)
+		io->atomic_unit = srv->fs->fs_geo.blocksize;
 }
 
 static void op_config(fuse_req_t req)
@@ -224,6 +237,9 @@ static void reply_begin(fuse_req_t req, const struct owfs_kmap *km)
 		return;
 	}
 	fill(srv, &km->write, &write);
+	/* nothing is durable before a commit, whatever the device says: fsync */
+	if (write.type == FUSE_IOMAP_TYPE_UNWRITTEN)
+		write.flags |= FUSE_IOMAP_F_DIRTY;
 	fuse_reply_iomap_begin(req, &read, &write);
 }
 
@@ -245,6 +261,9 @@ static void op_begin(fuse_req_t req, fuse_ino_t ino, uint64_t attr_ino,
 		owfs_session_will_wait(req);
 	ret = owfs_kmap_begin(inode, op, pos, count,
 			      opflags & FUSE_IOMAP_OP_NOWAIT, &km);
+	/* what must be one write cannot go another way: it may be tried again */
+	if (ret == -ENOSYS && (opflags & FUSE_IOMAP_OP_ATOMIC))
+		ret = -EAGAIN;
 	if (ret)
 		server_reply(req, ret);
 	else

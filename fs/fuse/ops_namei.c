@@ -159,7 +159,7 @@ static void reply_create(fuse_req_t req, struct owfs_inode *inode,
 			 struct fuse_file_info *fi)
 {
 	struct server *srv = server_of(req);
-	unsigned int iflags = server_iflags(inode);
+	unsigned int iflags = server_iflags(srv, inode);
 	owfs_ino_t ino = inode->i_ino;
 	struct fuse_entry_param e;
 

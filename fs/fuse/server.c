@@ -67,11 +67,19 @@ void server_fill_entry(const struct server *srv, struct owfs_inode *inode,
 	e->entry_timeout = OWFS_LIFETIME;
 }
 
-unsigned int server_iflags(const struct owfs_inode *inode)
+unsigned int server_iflags(struct server *srv, struct owfs_inode *inode)
 {
+	unsigned int iflags = FUSE_IFLAG_EXCLUSIVE | FUSE_IFLAG_IOMAP;
+	uint32_t flags, projid;
+
 	if (!inode->i_fs->fs_kernel_io || inode->i_type != S_IFREG)
 		return 0;
-	return FUSE_IFLAG_EXCLUSIVE | FUSE_IFLAG_IOMAP;
+	if (srv->iomap_atomic)
+		iflags |= FUSE_IFLAG_ATOMIC;
+	owfs_flags_get(inode, &flags, &projid);
+	if (flags & OWFS_INODE_SYNC)
+		iflags |= FUSE_IFLAG_SYNC;
+	return iflags;
 }
 
 void server_remember(struct server *srv, struct owfs_inode *inode)
@@ -84,7 +92,7 @@ void server_reply_entry(fuse_req_t req, struct owfs_inode *inode)
 {
 	struct owfs_fs *fs = inode->i_fs;
 	owfs_ino_t ino = inode->i_ino;
-	unsigned int iflags = server_iflags(inode);
+	unsigned int iflags = server_iflags(server_of(req), inode);
 	struct fuse_entry_param e;
 
 	server_fill_entry(server_of(req), inode, &e);

@@ -51,6 +51,7 @@ struct server {
 	struct owfs_window window;	/* and the part of it */
 	int loop_fd;			/* keeps a loop device until it is opened; -1 */
 	bool iomap_wanted;		/* the kernel said before the mount that it could */
+	bool iomap_atomic;		/* ... writes of one block, too */
 	struct owfs_kcache kcache;
 	uint32_t iomap_dev;		/* what it calls the device; set by CONFIG, before
 					   which nothing else is asked */
@@ -85,7 +86,7 @@ void server_fill_entry(const struct server *srv, struct owfs_inode *inode,
 		       struct fuse_entry_param *e);
 void server_reply_entry(fuse_req_t req, struct owfs_inode *inode);
 /* What the kernel is told of an inode: FUSE_IFLAG_ bits. */
-unsigned int server_iflags(const struct owfs_inode *inode);
+unsigned int server_iflags(struct server *srv, struct owfs_inode *inode);
 
 /*
  * What a write by the caller takes from @inode's mode, if he may not keep it:
@@ -150,6 +151,9 @@ int server_iomap_choose(struct server *srv);
 /* The device is open. */
 void server_iomap_opened(struct server *srv, struct owfs_served *served);
 void server_iomap_mounted(void *ctx);
+/* What statx(2) shall say of files whose data the kernel moves. */
+void server_iomap_statx(struct server *srv, struct owfs_inode *inode,
+			struct owfs_statx_io *io);
 /* In ->init.  False: it was demanded and cannot be had. */
 bool server_iomap_init(struct server *srv, struct fuse_conn_info *conn);
 

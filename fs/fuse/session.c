@@ -100,7 +100,12 @@ struct statx_out {
 	uint64_t ino, size, blocks, attributes_mask;
 	struct sx_time atime, btime, ctime, mtime;
 	uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
-	uint64_t spare2[14];
+	uint64_t mnt_id;
+	uint32_t dio_mem_align, dio_offset_align;
+	uint64_t subvol;
+	uint32_t atomic_min, atomic_max, atomic_segments, dio_read_align;
+	uint32_t atomic_max_opt, spare1;
+	uint64_t spare2[8];
 };
 
 _Static_assert(sizeof(struct in_header) == 40, "kernel");
@@ -554,9 +559,12 @@ static void set_time(struct sx_time *t, const struct timespec *ts)
 
 #define STATX_BASIC	0x7ffu
 #define STATX_HAS_BTIME	0x800u
+#define STATX_HAS_DIO	0x2000u
+#define STATX_HAS_ATOMIC 0x10000u
 
 int owfs_session_reply_statx(fuse_req_t req, const struct stat *st,
-			     const struct timespec *btime, double timeout)
+			     const struct timespec *btime,
+			     const struct owfs_statx_io *io, double timeout)
 {
 	struct statx_out out = {
 		.attr_valid = timeout,
@@ -569,6 +577,15 @@ int owfs_session_reply_statx(fuse_req_t req, const struct stat *st,
 		.rdev_minor = minor(st->st_rdev),
 	};
 
+	if (io && io->dio_align) {
+		out.mask |= STATX_HAS_DIO;
+		out.dio_mem_align = out.dio_offset_align = io->dio_align;
+	}
+	if (io && io->atomic_unit) {
+		out.mask |= STATX_HAS_ATOMIC;
+		out.atomic_min = out.atomic_max = io->atomic_unit;
+		out.atomic_segments = 1;
+	}
 	set_time(&out.atime, &st->st_atim);
 	set_time(&out.mtime, &st->st_mtim);
 	set_time(&out.ctime, &st->st_ctim);

@@ -118,8 +118,14 @@ void owfs_session_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd,
 			unsigned int flags, const void *in_buf,
 			size_t in_bufsz, size_t out_bufsz);
 
+/* What direct and atomic writes the kernel may do by itself; 0: none. */
+struct owfs_statx_io {
+	uint32_t dio_align, atomic_unit;
+};
 int owfs_session_reply_statx(fuse_req_t req, const struct stat *st,
-			     const struct timespec *btime, double timeout);
+			     const struct timespec *btime,
+			     const struct owfs_statx_io *io /* or NULL */,
+			     double timeout);
 int owfs_session_reply_count(fuse_req_t req, uint64_t count);
 
 /*

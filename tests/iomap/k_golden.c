@@ -260,6 +260,66 @@ static void test_freeze_and_thaw(void **state)
 	assert_int_equal(kmodel_call(&k, 4091, 1, &zero, 8, NULL, 0, NULL), 0);
 }
 
+static void test_one_block_can_be_written_atomically(void **state)
+{
+	struct kfile *f = kmodel_create(&k, "f");
+	struct fuse_file_iomap rd, wr;
+	const char in[24] = { 0 };
+	uint32_t out[72], word;
+	size_t len = 0;
+
+	(void)state;
+	put(f, 0, 2 * BS, 'a');
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+	assert_int_equal(kmodel_begin(&k, f, 0x211, BS, BS, &rd, &wr), 0);
+	assert_int_equal(wr.type, FUSE_IOMAP_TYPE_UNWRITTEN);
+	assert_int_equal(wr.offset, BS);
+	assert_int_equal(wr.length, BS);
+	kmodel_end(&k, f, 0x211, BS, BS, 0, &wr, false);
+	/* there is no other way for it than directly */
+	assert_int_equal(kmodel_mmap_store(&k, f, BS, 1, "m"), 0);
+	assert_int_equal(kmodel_begin(&k, f, 0x211, BS, BS, &rd, &wr), -EAGAIN);
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+	/* statx says so */
+	assert_int_equal(kmodel_call(&k, 52, f->nodeid, in, sizeof(in), out,
+				     sizeof(out), &len), 0);
+	assert_int_equal(len, 288);
+	word = out[32 / 4];
+	assert_int_equal(word & 0x12000, 0x12000);
+	assert_int_equal(out[(32 + 152) / 4], 512);
+	assert_int_equal(out[(32 + 156) / 4], 512);
+	assert_int_equal(out[(32 + 168) / 4], BS);
+	assert_int_equal(out[(32 + 172) / 4], BS);
+	assert_int_equal(out[(32 + 176) / 4], 1);
+}
+
+static void test_what_chattr_forbids_stays_forbidden(void **state)
+{
+	struct kfile *f = kmodel_create(&k, "f");
+	struct fuse_file_iomap rd, wr;
+	struct owfs_inode *inode;
+
+	(void)state;
+	put(f, 0, BS, 'a');
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+	put(f, BS, BS, 'b');
+	assert_int_equal(owfs_iget(k.srv.fs, f->nodeid, &inode), 0);
+	assert_int_equal(owfs_flags_set(inode, OWFS_INODE_APPEND,
+					OWFS_INODE_APPEND, NULL), 0);
+	assert_int_equal(kmodel_begin(&k, f, KM_WRITE, 0, BS, &rd, &wr), -EPERM);
+	assert_int_equal(kmodel_begin(&k, f, KM_DIO_WRITE, 0, BS, &rd, &wr),
+			 -EPERM);
+	assert_int_equal(kmodel_begin(&k, f, KM_WRITE, 2 * BS, BS, &rd, &wr), 0);
+	kmodel_end(&k, f, KM_WRITE, 2 * BS, BS, 0, &wr, false);
+	/* what was written before can be written back */
+	assert_int_equal(kmodel_writeback(&k, f, 0, UINT32_MAX), 0);
+	kmodel_complete(&k, f, false);
+	assert_int_equal(owfs_flags_set(inode, OWFS_INODE_APPEND, 0, NULL), 0);
+	owfs_iput(inode);
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+	reread(f);
+}
+
 /* -------------------------------------------------- ways to lose somebody's data */
 
 static void test_a_direct_write_of_part_of_a_block_keeps_the_rest(void **state)
@@ -351,6 +411,78 @@ static void test_a_short_write_gives_its_reservation_back(void **state)
 	kmodel_end(&k, f, KM_WRITE, 2 * BS, BS, 0, &wr, false);
 	assert_true(stat_now().reserved > reserved);
 	assert_int_equal(kmodel_fsync(&k, f), 0);
+}
+
+static void test_only_the_last_begin_can_come_to_nothing(void **state)
+{
+	struct kfile *f = kmodel_create(&k, "f");
+	struct fuse_file_iomap rd, wr;
+	uint64_t reserved;
+
+	(void)state;
+	put(f, 0, 2 * BS, 'a');
+	put(f, 2 * BS, 2 * BS, 'a');
+	reserved = stat_now().reserved;
+	assert_int_equal(kmodel_begin(&k, f, KM_WRITE, 0, 2 * BS, &rd, &wr), 0);
+	kmodel_end(&k, f, KM_WRITE, 0, 2 * BS, 0, &wr, false);
+	assert_int_equal(stat_now().reserved, reserved);
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+}
+
+static void test_a_direct_write_over_dirty_pages_is_refused(void **state)
+{
+	struct kfile *f = kmodel_create(&k, "f");
+	struct fuse_file_iomap rd, wr;
+
+	(void)state;
+	put(f, 0, 4 * BS, 'a');
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+	/* written back for the direct write, and dirtied again by a mapping */
+	assert_int_equal(kmodel_mmap_store(&k, f, 2 * BS, 1, "m"), 0);
+	assert_int_equal(kmodel_begin(&k, f, KM_DIO_WRITE, 0, 4 * BS, &rd, &wr),
+			 -ENOSYS);
+	assert_int_equal(stat_now().staged, 0);
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+	assert_int_equal(kmodel_begin(&k, f, KM_DIO_WRITE, 0, 4 * BS, &rd, &wr),
+			 0);
+	kmodel_end(&k, f, KM_DIO_WRITE, 0, 4 * BS, 0, &wr, false);
+	reread(f);
+}
+
+static void test_what_is_cut_off_needs_no_space(void **state)
+{
+	struct kfile *f = kmodel_create(&k, "f");
+	struct fuse_file_iomap rd, wr;
+
+	(void)state;
+	put(f, 0, BS, 'a');
+	/* stores that never came */
+	assert_int_equal(kmodel_begin(&k, f, KM_WRITE, 2 * BS, 8 * BS, &rd, &wr),
+			 0);
+	assert_int_equal(kmodel_begin(&k, f, KM_WRITE, 20 * BS + 1, 9, &rd, &wr),
+			 0);
+	assert_int_equal(kmodel_truncate(&k, f, BS), 0);
+	assert_int_equal(stat_now().reserved, 0);
+	assert_int_equal(stat_now().staged, 0);
+	reread(f);
+}
+
+static void test_the_kernel_alone_zeroes_parts_of_blocks(void **state)
+{
+	struct kfile *f = kmodel_create(&k, "f");
+	struct { uint64_t fh, pos, len; uint32_t mode, pad; } in = {
+		.pos = 100, .len = 3 * BS,
+		.mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+	};
+	uint64_t writes;
+
+	(void)state;
+	put(f, 0, 4 * BS, 'a');
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+	writes = emubd_count(e, EMUBD_WRITE);
+	assert_int_equal(kmodel_call(&k, 43, f->nodeid, &in, sizeof(in), NULL,
+				     0, NULL), 0);
+	assert_int_equal(emubd_count(e, EMUBD_WRITE), writes);
 }
 
 static void test_a_direct_write_cut_short_gives_its_blocks_back(void **state)
@@ -518,7 +650,7 @@ static void test_a_listed_file_is_the_kernels_too(void **state)
 		memcpy(&ino, out + at, 8);
 		memcpy(&flags, out + at + 124, 4);
 		memcpy(&namelen, out + at + 128 + 16, 4);
-		assert_int_equal(flags, ino ? 12 : 0);
+		assert_int_equal(flags, ino ? 28 : 0);
 		seen += ino != 0;
 	}
 	assert_int_equal(seen, 1);
@@ -538,10 +670,16 @@ int main(void)
 		T(test_a_write_beyond_the_end_zeroes_first),
 		T(test_direct_writes_have_one_ioend),
 		T(test_freeze_and_thaw),
+		T(test_one_block_can_be_written_atomically),
+		T(test_what_chattr_forbids_stays_forbidden),
 		T(test_a_direct_write_of_part_of_a_block_keeps_the_rest),
 		T(test_a_store_during_writeback_is_written_again),
 		T(test_a_failed_writeback_keeps_the_old_data),
 		T(test_a_short_write_gives_its_reservation_back),
+		T(test_only_the_last_begin_can_come_to_nothing),
+		T(test_a_direct_write_over_dirty_pages_is_refused),
+		T(test_what_is_cut_off_needs_no_space),
+		T(test_the_kernel_alone_zeroes_parts_of_blocks),
 		T(test_a_direct_write_cut_short_gives_its_blocks_back),
 		T(test_an_empty_ioend_touches_nobody),
 		T(test_the_size_is_told_after_a_stat),

@@ -220,15 +220,15 @@ static int do_config(struct kmodel *k)
 
 static int open_session(struct kmodel *k)
 {
-	char prog[] = "kmodel";
-	char *argv[] = { prog, NULL };
-	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	int ret;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, k->sock))
+	if (fuse_opt_add_arg(&args, "kmodel") ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, k->sock))
 		return -errno;
 	ret = owfs_session_open(&k->srv.session, &args, server_ops.llops,
 				sizeof(*server_ops.llops), k->sock[1]);
+	fuse_opt_free_args(&args);
 	if (!ret)
 		ret = owfs_turn_open(&k->srv.session.turn);
 	return ret;
@@ -253,6 +253,7 @@ int kmodel_start(struct kmodel *k, struct owfs_fs *fs, struct emubd *e,
 	k->srv.bd = fs->fs_bd;
 	k->srv.loop_fd = -1;
 	k->srv.iomap_wanted = true;
+	k->srv.iomap_atomic = true;
 	ret = open_session(k);
 	if (!ret)
 		ret = do_init(k);

@@ -102,6 +102,7 @@ enum {
 #define FUSE_IFLAG_EXCLUSIVE		(1u << 1)
 #define FUSE_IFLAG_IOMAP		(1u << 2)
 #define FUSE_IFLAG_ATOMIC		(1u << 3)
+#define FUSE_IFLAG_SYNC			(1u << 4)
 #define FUSE_IOMAP_SUPPORT_FILEIO	(1ull << 0)
 #define FUSE_IOMAP_SUPPORT_ATOMIC	(1ull << 1)
 
