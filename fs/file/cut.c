@@ -26,6 +26,7 @@
 #include "object/extent.h"
 #include "object/intent.h"
 #include "object/orphan.h"
+#include "trans/commit.h"
 
 /* A new block in the place of one that is partly zeroed. */
 struct edge {
@@ -348,6 +349,7 @@ static int room_for(struct owfs_fs *fs, uint64_t blocks)
 #define FILL_MAX	(1ull << 16)
 /* ... and where doomed extents may lie below, so that they are few */
 #define FILL_DOOMED	64u
+#define UNFILL_TRIES	6u
 
 static int fill_trans(struct owfs_inode *inode, owfs_fileoff_t off,
 		      owfs_fsblock_t fsblock, uint64_t len,
@@ -412,23 +414,92 @@ static int fill_some(struct owfs_inode *inode, owfs_fileoff_t off,
 	return ret;
 }
 
-/* Give every block of [first, end) an extent.  Caller holds the range. */
+/* What one preallocation has filled so far, to take it back. */
+struct filled {
+	unsigned int n, cap;
+	struct { owfs_fileoff_t off; uint64_t len; } *run;
+};
+
+static int filled_grow(struct filled *f)
+{
+	unsigned int cap = f->cap ? 2 * f->cap : 16;
+	void *run;
+
+	if (f->n < f->cap)
+		return 0;
+	run = realloc(f->run, cap * sizeof(f->run[0]));
+	if (!run)
+		return -ENOMEM;
+	f->run = run;
+	f->cap = cap;
+	return 0;
+}
+
+static void filled_add(struct filled *f, owfs_fileoff_t off, uint64_t len)
+{
+	if (f->n && f->run[f->n - 1].off + f->run[f->n - 1].len == off) {
+		f->run[f->n - 1].len += len;
+		return;
+	}
+	f->run[f->n].off = off;
+	f->run[f->n++].len = len;
+}
+
+/* A generation admits so much freeing; commits wait for nothing we hold. */
+static int unfill_run(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t len)
+{
+	struct cut c = {
+		.inode = inode, .first = off, .end = off + len,
+		.class = OWFS_RESV_FREEING,
+	};
+	unsigned int tries;
+	int ret = -EAGAIN;
+
+	for (tries = 0; tries < UNFILL_TRIES && ret == -EAGAIN; tries++) {
+		ret = cut_commit(&c);
+		if (ret == -EAGAIN && owfs_commit_force(inode->i_fs))
+			break;
+	}
+	return ret;
+}
+
+/* Where that fails what was preallocated stays; it reads as the hole it was. */
+static void unfill(struct owfs_inode *inode, const struct filled *f)
+{
+	unsigned int i;
+
+	for (i = 0; i < f->n; i++)
+		if (unfill_run(inode, f->run[i].off, f->run[i].len))
+			return;
+}
+
+/*
+ * Give every block of [first, end) an extent, or if there is no room take back
+ * what was given.  Caller holds the range.
+ */
 static int fill(struct owfs_inode *inode, owfs_fileoff_t first,
 		owfs_fileoff_t end)
 {
 	owfs_fsblock_t goal = OWFS_NOBLOCK;
+	struct filled filled = { 0 };
 	struct owfs_iomap map;
 	int ret = 0;
 
 	for (; first < end && !ret; first += map.len) {
 		ret = owfs_iomap_read(inode, first, end - first, &map);
-		if (ret)
-			break;
-		if (map.type == OWFS_IOMAP_HOLE)
-			ret = fill_some(inode, first, &goal, &map.len);
-		else
+		if (!ret && map.type != OWFS_IOMAP_HOLE)
 			goal = map.fsblock + map.len;
+		if (ret || map.type != OWFS_IOMAP_HOLE)
+			continue;
+		ret = filled_grow(&filled);
+		if (!ret)
+			ret = fill_some(inode, first, &goal, &map.len);
+		if (!ret)
+			filled_add(&filled, first, map.len);
 	}
+	if (ret)
+		unfill(inode, &filled);
+	free(filled.run);
 	return ret;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Every operation with every thing below it failing, once and for good: the
- * n-th read, write, flush, discard of the device, the n-th allocation, for n
- * from 1 until the scene runs through untouched.
+ * n-th read, write, flush, discard of the device, the n-th allocation, the n-th
+ * time that blocks are set aside, for n from 1 until the scene runs through
+ * untouched.
  *
  *	c_fault				all scenes
  *	c_fault SCENE [KIND NTH once|ever]	one of them, or one run of it
@@ -23,6 +24,7 @@
 #include "base/util.h"
 #include "check.h"
 #include "fault.h"
+#include "fault_space.h"
 #include "file/attr.h"
 #include "file/file.h"
 #include "file/namei.h"
@@ -33,10 +35,10 @@
 
 /* -------------------------------------------------------------------- faults */
 
-enum kind { READ, WRITE, FLUSH, DISCARD, MALLOC, KINDS, NONE };
+enum kind { READ, WRITE, FLUSH, DISCARD, MALLOC, SPACE, KINDS, NONE };
 
 static const char *const kind_names[] = {
-	"read", "write", "flush", "discard", "malloc", "(none)", "nothing"
+	"read", "write", "flush", "discard", "malloc", "space", "(none)", "nothing"
 };
 
 /* The emulated device, whose own memory does not run out. */
@@ -165,6 +167,8 @@ static void arm(struct run *r)
 
 	if (r->kind == MALLOC)
 		fault_malloc(r->nth, count);
+	if (r->kind == SPACE)
+		fault_space(r->nth, count);
 	if (r->kind >= MALLOC)
 		return;
 	r->counted = emubd_count(r->e, (enum emubd_kind)r->kind);
@@ -174,13 +178,16 @@ static void arm(struct run *r)
 /* Nothing fails any more; has anything? */
 static bool disarm(struct run *r)
 {
-	bool hit = fault_malloc_hit();
+	bool no_memory = fault_malloc_hit(), no_space = fault_space_hit();
 
 	fault_malloc(0, 0);
+	fault_space(0, 0);
 	if (r->kind == NONE)
 		return false;
 	if (r->kind == MALLOC)
-		return hit;
+		return no_memory;
+	if (r->kind == SPACE)
+		return no_space;
 	emubd_fault(r->e, (enum emubd_kind)r->kind, 1, 0, EIO);
 	return emubd_count(r->e, (enum emubd_kind)r->kind) >=
 	       r->counted + r->nth;
@@ -202,6 +209,11 @@ static bool wants_space(const struct op *op)
 /* May @op (NULL: something else) answer this, given what fails? */
 static bool is_honest(struct run *r, const struct op *op, int ret)
 {
+	/* refused at will, unlink may be, too; what is no operation tries once */
+	if (r->kind == SPACE && op && op->kind < OP_KINDS)
+		return ret == -ENOSPC && !op_is_promise(op);
+	if (r->kind == SPACE)
+		return ret == -EAGAIN;
 	if (ret == -ENOSPC && r->scene->full)
 		return wants_space(op);
 	if (r->kind == MALLOC)
@@ -450,7 +462,8 @@ static void judge_live(struct run *r)
 		violation(r, "the mounted filesystem cannot be read: %d", err);
 	else if (d != r->state[r->n - 1] && !readonly)
 		violation(r, "the mounted filesystem shows something else");
-	if (readonly && (r->kind == MALLOC || r->kind == NONE ||
+	if (readonly && (r->kind == MALLOC || r->kind == SPACE ||
+			 r->kind == NONE ||
 			 r->kind == DISCARD))
 		violation(r, "read-only for no good reason");
 	ret = plain_op(r, &create);

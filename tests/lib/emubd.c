@@ -32,6 +32,7 @@ struct emubd {
 	bool recording;
 	struct emubd_event **log;
 	size_t nlog, log_room;
+	bool noisy;			/* discards leave noise */
 };
 
 static struct emubd *emubd_of(struct owfs_blkdev *bd)
@@ -249,6 +250,18 @@ static int ram_flush(struct owfs_blkdev *bd)
 	return ret;
 }
 
+static void write_noise(struct emubd *e, uint64_t pos, uint64_t len)
+{
+	unsigned char noise[4096];
+	uint64_t n;
+
+	emubd_noise(noise, sizeof(noise), pos);
+	for (; len; pos += n, len -= n) {
+		n = len < sizeof(noise) ? len : sizeof(noise);
+		emubd_image_write(&e->img, noise, n, pos);
+	}
+}
+
 static int ram_discard(struct owfs_blkdev *bd, loff_t pos, uint64_t len)
 {
 	struct emubd *e = emubd_of(bd);
@@ -258,6 +271,8 @@ static int ram_discard(struct owfs_blkdev *bd, loff_t pos, uint64_t len)
 	ret = take_fault(e, EMUBD_DISCARD, (uint64_t)pos, len);
 	if (!ret) {
 		emubd_image_zero(&e->img, (uint64_t)pos, len);
+		if (e->noisy)
+			write_noise(e, (uint64_t)pos, len);
 		log_add(e, EMUBD_DISCARD, (uint64_t)pos, len);
 	}
 	pthread_mutex_unlock(&e->lock);
@@ -381,6 +396,13 @@ size_t emubd_chunks(struct emubd *e)
 bool emubd_equal(struct emubd *a, struct emubd *b)
 {
 	return a->bd.size == b->bd.size && emubd_hash(a) == emubd_hash(b);
+}
+
+void emubd_discard_noise(struct emubd *e)
+{
+	pthread_mutex_lock(&e->lock);
+	e->noisy = true;
+	pthread_mutex_unlock(&e->lock);
 }
 
 /* ---------------------------------------------------------------- crash */

@@ -42,6 +42,11 @@ void emubd_peek(struct emubd *e, void *buf, size_t len, uint64_t pos);
 void emubd_poke(struct emubd *e, const void *buf, size_t len, uint64_t pos);
 void emubd_flip_bit(struct emubd *e, uint64_t pos, unsigned int bit);
 void emubd_garbage(struct emubd *e, uint64_t pos, size_t len, uint64_t seed);
+/*
+ * From now on what is discarded is garbage at once, so that who reads a block
+ * that was discarded after it had it will notice.
+ */
+void emubd_discard_noise(struct emubd *e);
 /* Equal for equal content, however it came about. */
 uint64_t emubd_hash(struct emubd *e);
 bool emubd_equal(struct emubd *a, struct emubd *b);

@@ -7,7 +7,8 @@
  * Each worker overwrites blocks of a file of its own.  All of them together
  * need more than there is to borrow, so they wait for each other; but since
  * everyone gives back what he takes, nobody may ever be refused.  Meanwhile
- * another one does ask for more, and must be: he gets nothing.
+ * another one does ask for more, and must be: he gets nothing.  Now and then he
+ * has all that is free discarded, which the device turns into garbage.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -86,6 +87,18 @@ static void overwrite(struct worker *w, struct owfs_inode *inode)
 	check(w, inode, blk + (unsigned int)rng_below(&w->rng, n));
 }
 
+/* Behind its end. */
+static void ask_for_more(struct worker *w, struct owfs_inode *inode)
+{
+	uint64_t trimmed;
+
+	MUST(owfs_file_write(inode, w->buf, BLOCK, 1 << 30, false, false) ==
+	     -ENOSPC);
+	if (rng_below(&w->rng, 8) == 0)
+		stress_ok(owfs_trim(w->fs, 0, UINT64_MAX, 0, NULL, NULL,
+				    &trimmed), "trim");
+}
+
 static void *run(void *arg)
 {
 	struct worker *w = arg;
@@ -95,9 +108,8 @@ static void *run(void *arg)
 	for (i = 0; i < ROUND_OPS; i++) {
 		if (w->id < THREADS - 1)
 			overwrite(w, inode);
-		else	/* behind its end */
-			MUST(owfs_file_write(inode, w->buf, BLOCK, 1 << 30,
-					     false, false) == -ENOSPC);
+		else
+			ask_for_more(w, inode);
 	}
 	owfs_iput(inode);
 	return NULL;

@@ -103,7 +103,7 @@ void stress_begin(struct stress *s, int argc, char **argv, const char *name,
 	self.name = name;
 	self.seed = s->seed;
 	rig_env_init(&env, s->seed);
-	s->discard = rng_below(&env.rng, 2);
+	s->discard = rng_below(&env.rng, 4) != 0;
 	copies = 1 + (unsigned int)rng_below(&env.rng, 2);
 	printf("%s: seconds=%.0f seed=%llu copies=%u discard=%u\n", name,
 	       s->seconds, (unsigned long long)s->seed, copies, s->discard);
@@ -136,6 +136,8 @@ void stress_mount(struct stress *s)
 		.cut_extents = 8,
 	};
 
+	if (s->discard)
+		emubd_discard_noise(s->e);
 	stress_ok(owfs_mount(&s->fs, &p), "mount");
 }
 

@@ -199,6 +199,51 @@ static void test_preallocated_blocks_can_be_written(void **state)
 	for_both(preallocated);
 }
 
+/*
+ * Room for the blocks, but they lie in pieces, and there is none for so many
+ * extents: what was given before that was found out is taken back.
+ */
+static void refuse_preallocation(struct disk *d)
+{
+	uint64_t had = available(d), room;
+	struct owfs_inode *inode, *more;
+	unsigned int i, n;
+	char name[16];
+
+	while ((more = new_file(d))) {
+		ssize_t ret = owfs_file_write(more, buf, BS, 0, false, false);
+
+		owfs_iput(more);
+		if (ret < 0)
+			break;
+	}
+	for (i = 0, n = d->names; i < n; i += 2)
+		assert_int_equal(owfs_unlink(d->root, name,
+					     (size_t)name_of(name, i)), 0);
+	settle(d);
+	inode = new_file(d);
+	assert_true(put(d, inode, BS, 5 * BS));
+	settle(d);
+	room = available(d) / BS;
+	assert_in_range(room, 100, DEVICE / BS);
+	assert_int_equal(owfs_file_fallocate(inode, 0, 0, (loff_t)(room * BS)),
+			 -ENOSPC);
+	settle(d);
+	assert_int_equal(inode->i_attr.nblocks, 1);
+	assert_int_equal(inode->i_attr.size, 6 * BS);
+	assert_block(inode, 5 * BS, buf[0]);
+	assert_in_range(available(d) / BS, room - 8 * d->fs->fs_super.meta_copies,
+			room + 8);
+	owfs_iput(inode);
+	remove_all(d, had);
+}
+
+static void test_preallocation_is_all_or_nothing(void **state)
+{
+	(void)state;
+	for_both(refuse_preallocation);
+}
+
 /* ---------------------------------------------------------- names, attributes */
 
 static void change_attributes(struct disk *d)
@@ -343,6 +388,7 @@ int main(void)
 		cmocka_unit_test(test_large_overwrites_come_in_parts),
 		cmocka_unit_test(test_a_write_is_short_where_the_device_ends),
 		cmocka_unit_test(test_preallocated_blocks_can_be_written),
+		cmocka_unit_test(test_preallocation_is_all_or_nothing),
 		cmocka_unit_test(test_attributes_and_names_can_be_changed),
 		cmocka_unit_test(test_renames_end_before_unlink_does),
 		cmocka_unit_test(test_punching_never_ends),
