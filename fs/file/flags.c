@@ -60,7 +60,7 @@ static int set_locked(struct owfs_inode *inode, uint32_t flags, uint32_t projid)
 		return -EPERM;
 	ret = owfs_btree_prefetch(fs->fs_bt, &key);
 	if (!ret)
-		ret = owfs_trans_begin(fs, &tr, 1, 1, OWFS_RESV_NORMAL);
+		ret = owfs_trans_begin(fs, &tr, 1, 1, OWFS_RESV_REPLACING);
 	if (ret)
 		return ret;
 	attr->flags = flags;

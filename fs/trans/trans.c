@@ -103,6 +103,12 @@ static bool is_others_turn(struct owfs_fs *fs)
 	return who && who != &running;
 }
 
+/* Also if it was taken by an operation that this one is part of. */
+static bool is_my_turn(struct owfs_fs *fs)
+{
+	return __atomic_load_n(&fs->fs_turn, __ATOMIC_RELAXED) == &running;
+}
+
 static void turn_take(struct owfs_fs *fs)
 {
 	pthread_mutex_lock(&fs->fs_turn_lock);
@@ -208,12 +214,13 @@ static bool is_throttled(struct owfs_fs *fs)
 /* One round of a full device.  0: try again. */
 static int make_room(struct owfs_fs *fs, struct owfs_retry *r)
 {
-	bool reclaimed = reclaim_some(fs), had_turn = r->turn;
+	bool reclaimed = reclaim_some(fs), had_turn = is_my_turn(fs);
 	struct owfs_alloc_stat st;
 
-	if (r->tries && !had_turn)
+	if (r->tries && !had_turn) {
 		turn_take(fs);
-	r->turn = r->tries;
+		r->turn = true;
+	}
 	owfs_alloc_stat(fs->fs_al, &st);
 	if (!reclaimed && is_drained(r, had_turn, &st))
 		return -ENOSPC;

@@ -71,3 +71,22 @@ t_umount
 t_fsck
 umount "$T/small"
 t_ok "the device works again"
+
+# an image that somebody cuts short: no byte of it is believed, nobody hangs
+t_image 64M
+t_mount
+seq 200000 > "$MNT/numbers"
+seq 300000 > "$MNT/more"
+t_remount
+truncate -s 300K "$IMG"
+! cat "$MNT/numbers" "$MNT/more" > "$T/out" 2> "$T/err" ||
+	t_fail "read from an image that is not there"
+grep -qE "Input/output error|Structure needs cleaning|Bad message" "$T/err" ||
+	{ cat "$T/err"; t_fail "another error"; }
+for i in 1 2 3; do
+	echo "$i" 2>/dev/null > "$MNT/new" || true
+	sync "$MNT/new" 2>/dev/null || true
+done
+umount "$MNT"
+t_wait_until t_no_server || t_fail "the server lives on"
+t_ok "an image that was cut short"

@@ -214,6 +214,30 @@ static void test_a_failed_device_read_is_an_error(void **state)
 	owfs_iput(inode);
 }
 
+/* Of metadata, too: nothing was changed, so nothing is wrong. */
+static void test_unreadable_metadata_is_an_error_for_who_needs_it(void **state)
+{
+	struct owfs_inode *inode = fx_file(&fx), *other;
+	owfs_ino_t ino = inode->i_ino;
+
+	(void)state;
+	put(inode, 0, 2 * BS, 'a');
+	owfs_iput(inode);
+	fx_unmount(&fx);
+	fx_open(&fx);
+	owfs_bufcache_shrink(fx.fs->fs_bc, true);
+	emubd_fault(fx.e, EMUBD_READ, 1, EMUBD_FOREVER, EIO);
+	assert_int_equal(owfs_iget(fx.fs, ino, &other), -EIO);
+	assert_int_equal(owfs_iget(fx.fs, ino, &other), -EIO);
+	emubd_fault(fx.e, EMUBD_READ, 1, 0, EIO);
+	assert_int_equal(owfs_fs_writable(fx.fs), 0);
+	inode = fx_iget(&fx, ino);
+	assert_bytes(inode, 0, 2 * BS, 'a');
+	put(inode, 0, 2 * BS, 'b');
+	owfs_iput(inode);
+	fx_check(&fx);
+}
+
 static void test_append_goes_to_the_end_whatever_it_is(void **state)
 {
 	struct owfs_inode *inode = fx_file(&fx);
@@ -697,6 +721,7 @@ int main(void)
 		T(test_a_failed_device_write_leaves_the_old_data),
 		T(test_no_room_on_the_device_itself_is_no_failure),
 		T(test_a_failed_device_read_is_an_error),
+		T(test_unreadable_metadata_is_an_error_for_who_needs_it),
 		T(test_append_goes_to_the_end_whatever_it_is),
 		T(test_writes_change_times_and_clear_set_id_bits),
 		T(test_timed_writes_leave_times_alone),

@@ -10,6 +10,7 @@
 #include <linux/falloc.h>
 
 #include "file/cut.h"
+#include "object/intent.h"
 
 #define BS	4096u
 #define DEVICE	(16u * MIB)
@@ -381,6 +382,104 @@ static void test_what_is_lent_is_not_unlinks(void **state)
 	zero_parts(&d);
 }
 
+/* ------------------------------------------------------- what comes back later */
+
+/* A file in so many pieces that taking them away is left to the background. */
+static struct owfs_inode *scattered_file(struct disk *d)
+{
+	struct owfs_inode *inode = new_file(d);
+	const uint64_t n = DEVICE / BS;
+	uint64_t i;
+
+	for (i = 0; i < n && put(d, inode, BS, i * 7919 % n * BS); i++)
+		;
+	assert_in_range(i, n / 2, n);
+	return inode;
+}
+
+/* It is not said to be free before it is; and nobody is refused for that. */
+static void wait_for_reclaim(struct disk *d)
+{
+	uint64_t had = available(d), after;
+	struct owfs_inode *inode = scattered_file(d);
+
+	assert_int_equal(owfs_unlink(d->root, "f0", 2), 0);
+	after = available(d);
+	assert_in_range(after, 0, MIB / 2);
+	owfs_iput(inode);
+	inode = new_file(d);
+	assert_non_null(inode);
+	assert_in_range(available(d), 0, MIB / 2);
+	assert_true(put(d, inode, MIB, 0));
+	assert_true(put(d, inode, MIB, MIB));
+	owfs_iput(inode);
+	remove_all(d, had);
+}
+
+static void test_enospc_waits_for_reclaim(void **state)
+{
+	(void)state;
+	for_both(wait_for_reclaim);
+}
+
+/* What a commit has to make free is available, and can be had at once. */
+static void wait_for_commits(struct disk *d)
+{
+	uint64_t had = available(d), before;
+	struct owfs_inode *inode = file_of(d, 2 * MIB);
+
+	fill_up(d);
+	before = available(d);
+	assert_int_equal(owfs_file_truncate(inode, 0), 0);
+	assert_in_range(available(d), before + 2 * MIB - 8 * BS,
+			before + 2 * MIB);
+	assert_true(put(d, inode, MIB, 0));
+	owfs_iput(inode);
+	remove_all(d, had);
+}
+
+static void test_what_is_available_can_be_had(void **state)
+{
+	(void)state;
+	for_both(wait_for_commits);
+}
+
+/*
+ * A file with as many doomed ranges as it may have, on a full device with a
+ * tree as high as it gets: cutting them all is more than one generation admits,
+ * so that reclaim goes first.
+ */
+static void cut_doomed(struct disk *d)
+{
+	uint64_t had = available(d);
+	struct owfs_inode *inode, *more;
+	unsigned int i, limit = owfs_intents_limit(d->fs);
+	struct owfs_attr attr = { .size = 1 };
+
+	while (available(d) > had / 4 && (more = new_file(d)))
+		owfs_iput(more);
+	assert_in_range(owfs_btree_height(d->fs->fs_bt), 3, 4);
+	inode = new_file(d);
+	for (i = 0; i < 4 * limit; i++)
+		assert_true(put(d, inode, BS, 2ull * i * BS));
+	fill_up(d);
+	d->fs->fs_param.cut_extents = 1;
+	for (i = 0; i < limit; i++)
+		assert_int_equal(owfs_file_fallocate(inode, PUNCH,
+					8ll * i * BS, 5 * BS), 0);
+	assert_true(owfs_inode_has_intents(inode));
+	assert_int_equal(owfs_file_fallocate(inode, PUNCH, 0, 3 * MIB), 0);
+	assert_int_equal(owfs_setattr(inode, &attr, OWFS_SET_SIZE), 0);
+	owfs_iput(inode);
+	remove_all(d, had);
+}
+
+static void test_doomed_ranges_can_be_cut(void **state)
+{
+	(void)state;
+	for_both(cut_doomed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -393,6 +492,9 @@ int main(void)
 		cmocka_unit_test(test_renames_end_before_unlink_does),
 		cmocka_unit_test(test_punching_never_ends),
 		cmocka_unit_test(test_what_is_lent_is_not_unlinks),
+		cmocka_unit_test(test_doomed_ranges_can_be_cut),
+		cmocka_unit_test(test_enospc_waits_for_reclaim),
+		cmocka_unit_test(test_what_is_available_can_be_had),
 	};
 
 	memset(buf, 'x', MIB);

@@ -484,6 +484,46 @@ static void test_shutdown_stops_for_good(void **state)
 	shut_down(false, 10);
 }
 
+/* Reserve all, so that whoever comes is refused; *@n: how much that was. */
+static void take_all(struct owfs_fs *fs, uint64_t *n)
+{
+	struct owfs_alloc_stat st;
+
+	owfs_alloc_stat(fs->fs_al, &st);
+	*n = st.free - st.reserved - st.reserve;
+	assert_int_equal(owfs_alloc_reserve(fs->fs_al, *n, OWFS_RESV_NORMAL), 0);
+}
+
+static int inner(struct owfs_fs *fs)
+{
+	int ret;
+
+	OWFS_RETRY(fs, ret, put(fs, 5, 50));
+	return ret == -ENOSPC ? -EAGAIN : ret;
+}
+
+/* Who has the turn does not wait for it, nor give it away from inside. */
+static void test_an_operation_in_an_operation_has_its_turn(void **state)
+{
+	struct emubd *e = format(1);
+	struct owfs_fs *fs = open_fs(e, false);
+	uint64_t n;
+	int ret;
+
+	(void)state;
+	assert_int_equal(put(fs, 1, 10), 0);
+	take_all(fs, &n);
+	OWFS_RETRY(fs, ret, inner(fs));
+	assert_int_equal(ret, -ENOSPC);
+	assert_null(fs->fs_turn);
+	owfs_alloc_unreserve(fs->fs_al, n);
+	OWFS_RETRY(fs, ret, inner(fs));
+	assert_int_equal(ret, 0);
+	assert_int_equal(get(fs, 5), 50);
+	owfs_fs_close(fs);
+	emubd_destroy(e);
+}
+
 /* What the superblock on the device says of errors. */
 static bool error_is_recorded(struct emubd *e, uint64_t block)
 {
@@ -578,6 +618,7 @@ int main(void)
 		cmocka_unit_test(test_label_survives_a_crash_whole),
 		cmocka_unit_test(test_label_that_cannot_be_written_fails),
 		cmocka_unit_test(test_shutdown_stops_for_good),
+		cmocka_unit_test(test_an_operation_in_an_operation_has_its_turn),
 		cmocka_unit_test(test_an_error_is_recorded_though_the_server_is_killed),
 		cmocka_unit_test(test_a_failed_commit_names_its_block_and_is_recorded),
 	};
