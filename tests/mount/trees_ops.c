@@ -67,7 +67,7 @@ static bool wants_inode(const struct op *op)
 {
 	return wants_regular(op) || op->kind == OP_SETXATTR ||
 	       op->kind == OP_REMOVEXATTR || op->kind == OP_CHMOD ||
-	       op->kind == OP_FSYNC;
+	       op->kind == OP_SETLIST || op->kind == OP_FSYNC;
 }
 
 bool tree_may(const struct tree *t, struct op *op)
@@ -184,6 +184,18 @@ static int set_xattr(int fd, const struct op *op)
 	return ret;
 }
 
+static int set_list(int fd, const struct op *op)
+{
+	const char *name = op->pos & 1 ? "system.posix_acl_default" :
+					 "system.posix_acl_access";
+	unsigned char buf[OP_LIST_BYTES];
+	size_t len = op_list(op, buf);
+
+	if ((op->pos & 1) && !op->len)
+		return fremovexattr(fd, name) ? -errno : 0;
+	return fsetxattr(fd, name, buf, len, 0) ? -errno : 0;
+}
+
 static int allocate(int fd, const struct op *op)
 {
 	int mode = 0;
@@ -219,6 +231,9 @@ static int apply_inode(const struct tree *t, const struct op *op)
 	case OP_SETXATTR:
 	case OP_REMOVEXATTR:
 		ret = set_xattr(fd, op);
+		break;
+	case OP_SETLIST:
+		ret = set_list(fd, op);
 		break;
 	case OP_FSYNC:
 		ret = fsync(fd) ? -errno : 0;
