@@ -107,10 +107,9 @@ static unsigned int mask_of(fuse_req_t req, struct owfs_inode *inode,
  * fallocate(2), takes set-id bits away.  The two look alike; the latter says so
  * again in its own request.  So only the owner takes bits away by this.
  */
-static int set_nothing(fuse_req_t req, struct owfs_inode *inode)
+static int set_nothing(fuse_req_t req, struct owfs_inode *inode,
+		       struct owfs_attr a, unsigned int mask)
 {
-	struct owfs_attr a = { .size = 0 };
-	unsigned int mask = OWFS_SET_CTIME;
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	uid_t uid = owfs_caller_uid(ctx->uid, ctx->pid);
 	struct stat st;
@@ -118,8 +117,17 @@ static int set_nothing(fuse_req_t req, struct owfs_inode *inode)
 	server_getattr(server_of(req), inode, &st, NULL);
 	if (!uid || uid == st.st_uid)
 		mask |= server_kill_mask_of(req, inode);
-	clock_gettime(CLOCK_REALTIME, &a.ctime);
-	return owfs_setattr(inode, &a, mask);
+	if (!(mask & OWFS_SET_CTIME))
+		clock_gettime(CLOCK_REALTIME, &a.ctime);
+	return owfs_setattr(inode, &a, mask | OWFS_SET_CTIME);
+}
+
+static int set_something(struct server *srv, struct owfs_inode *inode,
+			 const struct owfs_attr *a, unsigned int mask)
+{
+	int ret = owfs_owner_set(srv->opts, a, &mask);
+
+	return ret ? ret : owfs_setattr(inode, a, mask);
 }
 
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
@@ -140,10 +148,11 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	(void)fi;
 	if (!ret) {
 		mask = mask_of(req, inode, to_set);
-		ret = mask ? owfs_owner_set(srv->opts, &a, &mask)
-			   : set_nothing(req, inode);
-		if (!ret && mask)
-			ret = owfs_setattr(inode, &a, mask);
+		/* with a cache for writes the kernel knows the time */
+		if (mask & ~OWFS_SET_CTIME)
+			ret = set_something(srv, inode, &a, mask);
+		else
+			ret = set_nothing(req, inode, a, mask);
 		if (!ret)
 			server_getattr(srv, inode, &st, NULL);
 		server_put(srv, inode);

@@ -141,6 +141,8 @@ static void perform(struct one_case *c, const struct timespec *since)
 	state_print(&c->before, &after, since, atimes);
 	printf("\n");
 	run_end(&run);
+	if (fflush(stdout))	/* not under the script's limits */
+		die("output: %s", strerror(errno));
 	state_drop(&after);
 	state_drop(&c->before);
 	close(c->top);
@@ -247,6 +249,7 @@ int main(int argc, char **argv)
 	if (dir < 0)
 		die("%s: %s", argv[optind], strerror(errno));
 	set_signals();
+	setvbuf(stdout, NULL, _IOFBF, 1 << 20);
 	if (random)
 		run_random(dir, seed, steps);
 	else

@@ -228,7 +228,6 @@ long in_child(struct run *r, long (*fn)(struct run *r))
 	pid_t pid;
 	long ret;
 
-	fflush(stdout);
 	pid = fork();
 	if (!pid) {
 		ret = fn(r);

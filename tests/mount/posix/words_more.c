@@ -101,7 +101,6 @@ static long w_start(struct run *r)
 
 	if (pipe2(in, O_CLOEXEC) || pipe2(started, O_CLOEXEC))
 		return -1;
-	fflush(stdout);
 	r->child = fork();
 	if (!r->child) {
 		dup2(in[0], 0);
