@@ -29,9 +29,10 @@ mount -o loop,user_xattr "$T/img.ext4" "$T/ext4"
 t_image 256M
 t_mount
 for seed in $(seq "$first" $((first + seeds - 1))); do
-	mkdir "$T/ext4/$seed" "$MNT/$seed"
-	"$cases" -r "$seed" -n "$steps" "$T/ext4/$seed" > "$T/1"
-	"$cases" -r "$seed" -n "$steps" "$MNT/$seed" > "$T/2"
+	in=$seed/in/in/in	# deep enough for every ".."
+	mkdir -p "$T/ext4/$in" "$MNT/$in"
+	"$cases" -r "$seed" -n "$steps" "$T/ext4/$in" > "$T/1"
+	"$cases" -r "$seed" -n "$steps" "$MNT/$in" > "$T/2"
 	diff "$T/1" "$T/2" | head -n 20 || t_fail "seed $seed: < ext4, > owfs"
 	rm -rf "$T/ext4/$seed"
 	[ $((seed % 2)) -eq 0 ] || rm -rf "${MNT:?}/$seed"

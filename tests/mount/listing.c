@@ -2,8 +2,8 @@
 /*
  * listing NAMES DIRECTORY: a directory of so many names is listed while others
  * come and go.  What stays all the time is seen once; the places that
- * telldir(3) told are still places when much has been removed; and one pass
- * that removes what it sees leaves nothing.
+ * telldir(3) told are still places when much has been removed; one pass that
+ * removes what it sees leaves nothing, and one that renames it has an end.
  *
  * It knows nothing of owfs; on any other filesystem it must pass as well,
  * provided that places are told apart.
@@ -202,6 +202,34 @@ static void one_pass_removes(void)
 	printf("%lu of them removed in one pass\n", count);
 }
 
+/* Moving what is listed to another name does not make a listing endless. */
+static void moving_ends(void)
+{
+	unsigned long i, moved = 0, most = n < 3000 ? n : 3000;
+	DIR *dir = opendir(".");
+	char old[32], new[40];
+
+	HOLDS(dir);
+	while (moved < 100 * most && next_stayer(dir, &i)) {
+		if (i >= most)
+			continue;
+		name_of('s', i, old);
+		sprintf(new, "s%07lu.", i);
+		/* there and back, as often as it is met */
+		if (rename(old, new))
+			HOLDS(!rename(new, old));
+		moved++;
+	}
+	HOLDS(moved >= most && moved < 100 * most);
+	for (i = 0; i < most; i++) {
+		name_of('s', i, old);
+		sprintf(new, "s%07lu.", i);
+		if (rename(new, old))
+			HOLDS(errno == ENOENT && !access(old, F_OK));
+	}
+	closedir(dir);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long i;
@@ -216,6 +244,7 @@ int main(int argc, char **argv)
 	HOLDS(seen && order && place);
 	for (i = 0; i < n; i++)
 		make('s', i);
+	moving_ends();
 	pid = start();
 	each_once();
 	places_are_true(0);

@@ -174,7 +174,7 @@ static void fill_xattrs(void)
 	static const char *const names[] = {
 		"user.a", "trusted.a", "security.a", "system.a", "user.", "a",
 		"user", ".a", "user.%n250", "user.%n251", "other.a", "%empty",
-		"%bad", "user.a.b-c", "trusted.", "security.",
+		"%bad", "user.a/b", "user./", "trusted.a/../b", "user.a.b-c", "trusted.", "security.",
 	};
 	static const char *const some[] = {
 		"setxattr x @ v; getxattr x @; listxattr x; rmxattr x @; rmxattr x @; getxattr x @",

@@ -184,6 +184,12 @@ static void fill_series(void)
 		"mk dir d ! many 30 d; list d; places d; unlink d/name-7; places d",
 		"! umask 0; mkdir a 07777; creat b 07777; mknod c reg 07777; mknod d fifo 07777; open e w,creat 07777; umask 0777; mkdir f 0777; creat g 0666; open h rw,creat 0777; symlink t i; mknod j reg 0666",
 		"! umask 027; mkdir a 0777; creat b 0666; umask 0; mkdir c 01777; open d w,creat,excl 04755; mkdir e 0; creat f 0",
+		/* an open directory shows what has changed, from the beginning on */
+		"mk full d ! open d r; dents; dents; creat d/new 0600; dents; lseek 0 set; dents; unlink d/in; lseek 0 set; dents; rename d/new d/old; lseek 0 set; dents",
+		"mk dir d ! open d r; creat d/a 0600; mkdir d/b; dents; lseek 0 set; rename d/a d/c; dents; rmdir d/b; unlink d/c; lseek 0 set; dents",
+		"mk full d ! open d r; open1 d r; dents; dents1; rename d e; lseek 0 set; dents; creat e/x 0600; lseek1 0 set; dents1; lseek -1 set; dents",
+		"mk full d ! open d r; unlink d/in; rmdir d; dents; lseek 0 set; dents; read 10; write 10; ftruncate 0; fallocate plain 0 10; fsync; fdatasync",
+		"mk full d ! open d path; dents; getdents 4096; close; open d r; getdents 10; getdents 0; getdents 24",
 		"mk file x ! as other; open x r; as root; unlink x; as other; read 20; fstat; as root; fstat",
 	};
 	unsigned int i;

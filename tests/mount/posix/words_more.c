@@ -363,6 +363,31 @@ static long w_places(struct run *r)
 	return n;
 }
 
+/* dents: the names that the open directory has from here on, in order */
+static long w_dents(struct run *r)
+{
+	struct {
+		uint64_t ino, off;
+		uint16_t len;
+		char type, name[];
+	} *de;
+	char buf[8192] __attribute__((aligned(8))), *names[128];
+	ssize_t len, at;
+	long n = 0, i;
+
+	while ((len = getdents64(fd_of(r), buf, sizeof(buf))) > 0)
+		for (at = 0; at < len && n < 128; at += de->len) {
+			de = (void *)(buf + at);
+			names[n++] = strdup(de->name);
+		}
+	qsort(names, n, sizeof(names[0]), by_name);
+	for (i = 0; i < n; i++) {
+		note(r, "%s%.30s", i ? "," : "", names[i]);
+		free(names[i]);
+	}
+	return len < 0 ? -1 : n;
+}
+
 /* getdents ROOM: of the open file */
 static long w_getdents(struct run *r)
 {
@@ -480,6 +505,7 @@ const struct word words_more[] = {
 	{ "otheropen", 2, 2, w_otheropen },
 	{ "list", 1, 1, w_list },
 	{ "places", 1, 1, w_places },
+	{ "dents", 0, 0, w_dents },
 	{ "getdents", 1, 1, w_getdents },
 	{ "watch", 1, 1, w_watch },
 	{ "events", 0, 0, w_events },
