@@ -23,6 +23,7 @@ struct request {
 	enum owfs_kmap_op op;
 	loff_t pos;
 	uint64_t count;
+	bool nowait;
 	owfs_fileoff_t first, end;	/* blocks that it touches */
 };
 
@@ -244,10 +245,21 @@ static int store_part_locked(const struct request *rq, struct owfs_kmap *km)
 	return 0;
 }
 
+/*
+ * Two direct writes into one block that are not aligned to it: the second was
+ * refused and comes through the page cache, and what it reads there must be
+ * what the first has written.
+ */
 static int store_part(const struct request *rq, struct owfs_kmap *km)
 {
+	owfs_fileoff_t until;
 	int ret;
 
+	if (owfs_staging_covers(rq->inode, rq->first, &until)) {
+		if (rq->nowait)
+			return -EAGAIN;
+		owfs_staging_wait(rq->inode, rq->first);
+	}
 	pthread_rwlock_rdlock(&rq->inode->i_lock);
 	ret = store_part_locked(rq, km);
 	pthread_rwlock_unlock(&rq->inode->i_lock);
@@ -448,6 +460,7 @@ int owfs_kmap_begin(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
 	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
 	struct request rq = {
 		.inode = inode, .op = op, .pos = pos, .count = count,
+		.nowait = nowait,
 		.first = (uint64_t)pos / bs,
 	};
 	int ret = owfs_file_check(inode);
