@@ -35,7 +35,7 @@ cancel-everything|fs/file/wmap.c|s/first = max_u64(first, wm->fresh);//;s/end = 
 confirm-nothing|fs/file/kmap.c|s/owfs_wmap_confirm(inode, rq->first, rq->first + len);/;/
 edges-twice|fs/file/cut.c|s/if (c->inode->i_fs->fs_kernel_io)/if (0)/
 drop-nothing|fs/file/cut.c|s/owfs_wmap_drop(inode, c->first, c->end);/;/
-plain-inodes|fs/fuse/ops_dir.c|s/server_iflags(inode), \&e)/0, \&e)/
+plain-inodes|fs/fuse/ops_dir.c|s@server_iflags(server_of(l->req), inode)@0@
 old-minor|fs/fuse/session.c|s/out->minor = s->minor;/;/
 no-reservation|fs/file/kmap.c|s/ret = reserve(rq, rq->first, \&len, !has);/ret = 0;/
 report-hides|fs/file/kmap.c|s/if (st.reserved || st.placed)$/if (0)/
