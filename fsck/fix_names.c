@@ -28,9 +28,9 @@ static void note_entry(struct check *ck, const struct owfs_key *key,
 		       const struct owfs_dirent_item *d, size_t len,
 		       struct ino_rec *rec)
 {
-	struct {
+	union {
 		struct owfs_dirent_item d;
-		char name[OWFS_NAME_MAX];
+		char bytes[sizeof(struct owfs_dirent_item) + OWFS_NAME_MAX];
 	} e;
 
 	if ((rec->fix & INO_FIX_DROP) ||

@@ -7,8 +7,8 @@
  * works and is sound afterwards; a second repair changes nothing; and every
  * file is what it was, or is named in the report (none is silently wrong).
  *
- * FORGED_CASES=N for more cases, FORGED_SEED=N to begin elsewhere; a failure
- * names the seed of its case.  FSCK_TALK=1 shows what is said.
+ * FORGED_CASES=N for more cases, FORGED_SEED=N to begin elsewhere, and the long
+ * tier goes on where it was; a failure names the seed of its case.  FSCK_TALK=1 shows what is said.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -175,15 +175,16 @@ static bool run_case(const struct scene *s, uint64_t seed)
 static void run_cases(const struct scene *s, unsigned int n)
 {
 	const char *cases = getenv("FORGED_CASES");
-	const char *first = getenv("FORGED_SEED");
-	uint64_t seed = first ? strtoull(first, NULL, 0) : 1, i;
+	const char *first = getenv("FORGED_SEED"), *done = getenv("LONG_DONE");
+	uint64_t seed = first ? strtoull(first, NULL, 0) :
+			done ? 1 + strtoull(done, NULL, 0) : 1, i;
 	unsigned int whole = 0;
 
 	if (cases)
 		n = (unsigned int)strtoul(cases, NULL, 0);
 	for (i = 0; i < n; i++)
 		whole += run_case(s, seed + i);
-	print_message("%u of %u whole again\n", whole, n);
+	printf("ok: cases=%u whole=%u\n", n, whole);
 }
 
 static void test_a_plain_tree_survives(void **state)

@@ -238,7 +238,7 @@ static size_t judge(struct image *im, const struct forest *f)
 {
 	struct owfs_repair_report r;
 	struct owfs_check_report c;
-	struct text t = { NULL };
+	struct text t = { .s = NULL };
 	size_t back;
 	int ret = repair(im, &t, &r);
 
@@ -361,7 +361,7 @@ static void test_with_two_copies_99_percent_come_back(void **state)
 static void test_a_salvage_cut_short_loses_nothing(void **state)
 {
 	struct owfs_repair_report r;
-	struct text t = { NULL };
+	struct text t = { .s = NULL };
 	struct rng rng = { .s = 4 };
 	struct image from, im, after;
 	size_t i, cut, step;
