@@ -26,6 +26,7 @@ struct owfs_check_param {
 	 */
 	const struct owfs_msg *msg;
 	unsigned int max_lines;		/* of each kind of problem; 0: 20 */
+	bool search;			/* repair: look for superblocks everywhere */
 	uint64_t hash_mask;		/* tests with weakened name hashes; 0: all bits */
 	/* @done of @total in @pass, now and then; non-zero cancels. NULL: none */
 	int (*progress)(void *ctx, unsigned int pass, uint64_t done,

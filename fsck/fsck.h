@@ -132,6 +132,8 @@ int check_round(struct owfs_blkdev *bd, const struct owfs_check_param *param,
 		int (*repair)(struct check *ck), const struct owfs_env *env);
 
 int pass1_super(struct check *ck);
+/* No superblock could be used: ck->sb from elsewhere; -ENODEV there is none. */
+int super_find(struct check *ck);
 
 int pass2_tree(struct check *ck);
 /*

@@ -241,6 +241,7 @@ static struct owfs_check_param check_param(struct run *run,
 			   (run->o->force ? OWFS_CHECK_PREVIOUS : 0),
 		.msg = msg,
 		.max_lines = run->o->verbose ? 10000 : 0,
+		.search = run->o->force,
 		.progress = progress_step,
 		.progress_ctx = &run->progress,
 	};

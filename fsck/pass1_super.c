@@ -112,17 +112,28 @@ static void check_state(struct check *ck)
 		 sb->error_block, text);
 }
 
+/*
+ * Nothing that was ever a superblock is no owfs, unless somebody who insists
+ * wants the whole device read.
+ */
+static bool may_be_lost(const struct check *ck, int err)
+{
+	if (err == -ENODEV)
+		return ck->fixes && ck->param->search;
+	return err != -EPROTONOSUPPORT && err != -ENOMEM;
+}
+
 int pass1_super(struct check *ck)
 {
 	struct owfs_super *sb = &ck->sb;
 	int ret = owfs_super_read(ck->bd, sb, &ck->slots, &ck->lower);
+	bool found = false;
 
-	if (ret) {
-		if (ret != -ENODEV && ret != -EPROTONOSUPPORT)
-			problem(ck, BAD_SUPER_NONE, "superblock", 0, "%s",
-				strerror(-ret));
+	if (ret && may_be_lost(ck, ret) &&
+	    problem(ck, BAD_SUPER_NONE, "superblock", 0, "%s", strerror(-ret)))
+		found = !super_find(ck);
+	if (ret && !found)
 		return ret;
-	}
 	ret = owfs_geo_init(&ck->geo, sb->blocksize, sb->nblocks);
 	if (ret)
 		return -EFSCORRUPTED;
@@ -133,6 +144,7 @@ int pass1_super(struct check *ck)
 		problem(ck, BAD_SUPER_SHORT, "superblock", ck->slots.newest,
 			"bytes=%" PRIu64 " device=%" PRIu64,
 			sb->nblocks * sb->blocksize, ck->bd->size);
-	check_slots(ck);
+	if (!found)
+		check_slots(ck);
 	return check_progress(ck, 1, 1, 1);
 }

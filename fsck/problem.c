@@ -18,9 +18,9 @@
 #define NONE	OWFS_ANSWER_NONE
 
 static const struct owfs_problem_info table[OWFS_PROBLEM_KINDS] = {
-[BAD_SUPER_NONE] = { 101, "super-none", LOSS, NONE,
+[BAD_SUPER_NONE] = { 101, "super-none", LOSS, YES,
 	"no usable superblock",
-	NULL },
+	"search the device for one" },
 [BAD_SUPER_SLOT] = { 102, "super-slot", COUNT, SAFE,
 	"damaged, and no crash explains it",
 	"write the newest superblock there" },

@@ -58,6 +58,10 @@ uint64_t owfs_fs_random(struct owfs_fs *fs)
 
 static int fail(struct owfs_fs *fs, int err, owfs_fsblock_t block,
 		const char *fmt, va_list ap)
+	__attribute__((format(printf, 4, 0)));
+
+static int fail(struct owfs_fs *fs, int err, owfs_fsblock_t block,
+		const char *fmt, va_list ap)
 {
 	char line[256];
 	bool first;

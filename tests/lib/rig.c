@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "rig.h"
 
 #include "file/attr.h"
@@ -366,6 +367,8 @@ static unsigned int link_of(struct walk *w, owfs_ino_t ino)
 	return (unsigned int)w->nseen;
 }
 
+#define HASH_MAX	(64u << 20)
+
 static int hash_content(struct owfs_inode *inode, uint64_t size, uint64_t *hash)
 {
 	unsigned char *buf;
@@ -374,6 +377,8 @@ static int hash_content(struct owfs_inode *inode, uint64_t size, uint64_t *hash)
 	*hash = 0;
 	if (size == 0)
 		return 0;
+	/* no model has so much; a damaged image may say anything */
+	size = min_u64(size, HASH_MAX);
 	if (posix_memalign((void **)&buf, OWFS_IO_ALIGN, size))
 		return -ENOMEM;
 	n = S_ISLNK(inode->i_attr.mode)

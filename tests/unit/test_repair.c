@@ -61,6 +61,7 @@ static int repair_with(struct image *im,
 {
 	const struct owfs_repair_param p = {
 		.check = { .commits = OWFS_CHECK_CURRENT | OWFS_CHECK_PREVIOUS,
+			   .search = true,
 			   .msg = getenv("FSCK_TALK") ? &talk : NULL },
 		.env = &im->env.env,
 		.ask = ask,
@@ -324,6 +325,77 @@ static void test_a_sound_filesystem_is_marked_clean(void **state)
 	image_free(&im);
 }
 
+/* ----------------------------------------------------- no superblock at all */
+
+static void test_superblocks_with_a_wrong_byte_each_are_corrected(void **state)
+{
+	struct owfs_repair_report r;
+	struct image im;
+	unsigned int i, at;
+
+	(void)state;
+	for (at = 0; at < 416; at += 13) {
+		image_fork(&im, &base);
+		for (i = 0; i < OWFS_SUPER_SLOTS; i++)
+			emubd_flip_bit(im.e, slot_pos(i) + (at + i) % 416,
+				       i + 1);
+		assert_int_equal(repair(&im, &r), 0);
+		assert_int_equal(r.left.problems, 0);
+		assert_int_equal(r.corrected, 1);
+		assert_true(digest(&im, "found") == digest(&base, "base"));
+		image_free(&im);
+	}
+}
+
+/* The front is overwritten, and the device has grown: found by search. */
+static void test_superblocks_of_a_device_that_has_grown_are_found(void **state)
+{
+	struct owfs_repair_report r;
+	struct image im = base;
+	struct owfs_repair_param p = {
+		.check = { .search = true },
+		.env = &im.env.env,
+		.ask = say_yes,
+	};
+	unsigned char *mem = malloc(1 << 20);
+	uint64_t pos;
+
+	(void)state;
+	im.env.env.ctx = &im.env;
+	im.e = emubd_create(24 << 20);
+	for (pos = 0; pos < 16 << 20; pos += 1 << 20) {
+		emubd_peek(base.e, mem, 1 << 20, pos);
+		emubd_poke(im.e, mem, 1 << 20, pos);
+	}
+	memset(mem, 0, 1 << 20);
+	emubd_poke(im.e, mem, 4096, slot_pos(0));
+	emubd_poke(im.e, mem, 4096, slot_pos(1));
+	free(mem);
+	assert_int_equal(owfs_repair(emubd_blkdev(im.e), &p, &r), 0);
+	assert_int_equal(r.left.problems, 0);
+	assert_int_equal(r.corrected, 1);
+	assert_true(digest(&im, "found") == digest(&base, "base"));
+	image_free(&im);
+}
+
+static void test_garbage_is_not_taken_for_a_superblock(void **state)
+{
+	struct owfs_repair_report r;
+	struct image im;
+	unsigned int i;
+	uint64_t hash;
+
+	(void)state;
+	image_fork(&im, &base);
+	for (i = 0; i < OWFS_SUPER_SLOTS; i++)
+		emubd_garbage(im.e, slot_pos(i) + 100, 100, i);
+	hash = emubd_hash(im.e);
+	assert_int_equal(repair(&im, &r), -EFSBADCRC);
+	assert_int_equal(r.left.count[BAD_SUPER_NONE], 1);
+	assert_true(emubd_hash(im.e) == hash);
+	image_free(&im);
+}
+
 /* ----------------------------------------------------------- killed at work */
 
 /* The repair was cut short: what is there is repaired to the same end. */
@@ -453,6 +525,9 @@ int main(void)
 		cmocka_unit_test(test_a_torn_last_commit_is_given_up_for_the_one_before),
 		cmocka_unit_test(test_a_damaged_commit_before_is_let_go),
 		cmocka_unit_test(test_a_sound_filesystem_is_marked_clean),
+		cmocka_unit_test(test_superblocks_with_a_wrong_byte_each_are_corrected),
+		cmocka_unit_test(test_superblocks_of_a_device_that_has_grown_are_found),
+		cmocka_unit_test(test_garbage_is_not_taken_for_a_superblock),
 		cmocka_unit_test(test_a_repair_cut_at_any_write_converges),
 		cmocka_unit_test(test_a_failing_write_ends_a_repair_and_harms_nothing),
 	};

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A superblock where none could be used.
+ *
+ * First the four places, each byte of each sector with every other value: if
+ * that makes the checksum right, it is what was written, for a checksum of 64
+ * bits is not right by chance.  Then the whole device: a device that has grown
+ * or was cut has its back slots elsewhere.  A sector counts only if it stands
+ * where it says that it stands, so an image within a file is not taken for it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checksum.h"
+#include "base/err.h"
+#include "base/util.h"
+#include "fsck.h"
+
+#define CHUNK	(1u << 20)
+#define STEP	OWFS_BLOCK_MIN	/* slots stand at multiples of it */
+
+static bool is_in_place(const struct owfs_super *sb, unsigned int slot,
+			uint64_t pos)
+{
+	return (uint64_t)owfs_geo_super_pos(sb->nblocks * sb->blocksize,
+					    slot) == pos;
+}
+
+/* Take it if it is one, and newer than what was found before. */
+static bool consider(const void *sector, uint64_t pos, struct owfs_super *best)
+{
+	struct owfs_super sb;
+	unsigned int slot;
+
+	if (owfs_super_from_disk(&sb, &slot, sector, NULL) ||
+	    !is_in_place(&sb, slot, pos))
+		return false;
+	if (sb.seq > best->seq)
+		*best = sb;
+	return true;
+}
+
+/* One byte is wrong, the checksum's own perhaps. */
+static bool mend_sector(unsigned char *sector)
+{
+	struct owfs_super_disk d;
+	uint64_t stored;
+	unsigned int i, v;
+
+	memcpy(&d, sector, sizeof(d));
+	stored = le64_to_cpu(d.csum);
+	d.csum = cpu_to_le64(0);
+	for (i = 0; i < sizeof(d); i++) {
+		unsigned char *byte = (unsigned char *)&d + i, kept = *byte;
+
+		if (i >= offsetof(struct owfs_super_disk, csum) &&
+		    i < offsetof(struct owfs_super_disk, version))
+			continue;
+		for (v = 0; v < 256; v++) {
+			*byte = (unsigned char)v;
+			if (owfs_checksum(0, &d, sizeof(d)) != stored)
+				continue;
+			d.csum = cpu_to_le64(stored);
+			memcpy(sector, &d, sizeof(d));
+			return true;
+		}
+		*byte = kept;
+	}
+	return false;
+}
+
+/* The checksum itself may be what is wrong, in one byte. */
+static bool mend_checksum(unsigned char *sector)
+{
+	struct owfs_super_disk d;
+	uint64_t diff, right;
+
+	memcpy(&d, sector, sizeof(d));
+	diff = le64_to_cpu(d.csum);
+	d.csum = cpu_to_le64(0);
+	right = owfs_checksum(0, &d, sizeof(d));
+	diff ^= right;
+	if (!diff || diff >> (__builtin_ctzll(diff) / 8 * 8) > 0xff)
+		return false;
+	d.csum = cpu_to_le64(right);
+	memcpy(sector, &d, sizeof(d));
+	return true;
+}
+
+static void look_at_places(struct check *ck, struct owfs_super *best)
+{
+	unsigned char sector[OWFS_SUPER_BYTES]
+		__attribute__((aligned(OWFS_SUPER_BYTES)));
+	uint64_t bytes = ck->bd->size & ~(uint64_t)(STEP - 1), pos;
+	unsigned int slot;
+
+	if (ck->bd->size < OWFS_BYTES_MIN)
+		return;
+	for (slot = 0; slot < OWFS_SUPER_SLOTS; slot++) {
+		pos = (uint64_t)owfs_geo_super_pos(bytes, slot);
+		if (owfs_blkdev_read(ck->bd, sector, sizeof(sector),
+				     (loff_t)pos))
+			continue;
+		if (mend_checksum(sector) || mend_sector(sector))
+			consider(sector, pos, best);
+	}
+}
+
+static int scan_chunk(struct check *ck, unsigned char *buf, uint64_t pos,
+		      size_t len, struct owfs_super *best)
+{
+	const uint64_t magic = OWFS_SUPER_MAGIC;
+	size_t at;
+
+	if (owfs_blkdev_read(ck->bd, buf, len, (loff_t)pos))
+		return 0;	/* not there, then */
+	for (at = 0; at + OWFS_SUPER_BYTES <= len; at += STEP)
+		if (le64_to_cpu(*(le64_t *)(buf + at)) == magic)
+			consider(buf + at, pos + at, best);
+	return 0;
+}
+
+static int scan_device(struct check *ck, struct owfs_super *best)
+{
+	unsigned char *buf = aligned_alloc(OWFS_IO_ALIGN, CHUNK);
+	uint64_t size = ck->bd->size & ~(uint64_t)511, pos;
+	int ret = buf ? 0 : -ENOMEM;
+
+	for (pos = 0; pos < size && !ret; pos += CHUNK) {
+		ret = scan_chunk(ck, buf, pos, min_u64(CHUNK, size - pos),
+				 best);
+		if (!ret)
+			ret = check_progress(ck, 1, pos, size);
+	}
+	free(buf);
+	return ret;
+}
+
+int super_find(struct check *ck)
+{
+	struct owfs_super best = { .seq = 0 };
+	unsigned int i;
+	int ret = 0;
+
+	look_at_places(ck, &best);
+	if (!best.seq)
+		ret = scan_device(ck, &best);
+	if (ret || !best.seq)
+		return ret ? ret : -ENODEV;
+	ck->sb = best;
+	memset(&ck->slots, 0, sizeof(ck->slots));
+	for (i = 0; i < OWFS_SUPER_SLOTS; i++)
+		ck->slots.slot[i].err = -EFSBADCRC;
+	ck->slots.bad = OWFS_SUPER_SLOTS;
+	ck->fixes->slots = (1u << OWFS_SUPER_SLOTS) - 1;
+	ck->fixes->several = true;
+	return 0;
+}
