@@ -42,7 +42,8 @@ struct ino_rec *inotab_get(struct inotab *it, owfs_ino_t ino);
 struct ino_rec *inotab_find(const struct inotab *it, owfs_ino_t ino);
 
 #define inotab_for_each(it, rec)					\
-	for ((rec) = (it)->table; (rec) < (it)->table + (it)->size; (rec)++) \
+	for ((rec) = (it)->table;					\
+	     (rec) && (rec) < (it)->table + (it)->size; (rec)++)	\
 		if ((rec)->ino)
 
 #endif

@@ -46,7 +46,7 @@ int pass3_name_is_new(struct object *obj, uint64_t hash, const char *name,
 		run->hash = hash;
 		run->len = 0;
 	}
-	for (p = run->bytes; p < run->bytes + run->len; p += 1 + p[0])
+	for (p = run->bytes; p && p < run->bytes + run->len; p += 1 + p[0])
 		if (p[0] == len && !memcmp(p + 1, name, len))
 			return 0;
 	if (run->len + len + 1 > run->cap) {
