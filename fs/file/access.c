@@ -209,7 +209,8 @@ static int set_acl_trans(const struct set_acl *s, struct owfs_access *a)
 
 	if (ret)
 		return ret;
-	if (a->n == 0 && mode == inode->i_attr.mode)
+	if (mode == inode->i_attr.mode &&
+	    (a->n == 0 || owfs_xattr_is_same(&a->change[0])))
 		return 0;
 	ret = owfs_names_prefetch(inode);
 	if (!ret)

@@ -396,6 +396,19 @@ int owfs_xattr_plan(struct owfs_xattr_change *c, int flags)
 	return ret ? ret : owfs_btree_prefetch(inode->i_fs->fs_bt, &item);
 }
 
+/* Values in chunks are not compared: nobody sets those over and over. */
+bool owfs_xattr_is_same(const struct owfs_xattr_change *c)
+{
+	struct owfs_xattr_slot slot;
+	char value[OWFS_ITEM_MAX];
+
+	return c->value && c->found && !c->slot.valueid &&
+	       c->size == c->slot.valuelen &&
+	       !xattr_find(c->inode, c->name, c->len, value, sizeof(value),
+			   &slot) &&
+	       !memcmp(value, c->value, c->size);
+}
+
 static int set_delete_chunks(struct owfs_xattr_change *c, struct owfs_trans *tr)
 {
 	unsigned int i, n = c->slot.valueid ? chunks_of(c->slot.valuelen) : 0;
@@ -538,6 +551,8 @@ static int set_locked(struct owfs_xattr_change *c, int flags)
 	struct owfs_trans tr;
 	int ret = owfs_xattr_plan(c, flags);
 
+	if (!ret && owfs_xattr_is_same(c))
+		return 0;
 	if (!ret)
 		ret = set_begin(c, &tr);
 	if (ret)

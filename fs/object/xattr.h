@@ -70,6 +70,8 @@ struct owfs_xattr_change {
  * all in memory that the change will need.
  */
 int owfs_xattr_plan(struct owfs_xattr_change *c, int flags);
+/* After that: is the value the one that is there already? */
+bool owfs_xattr_is_same(const struct owfs_xattr_change *c);
 /* Add to *@r what the change takes; on failure *@r holds nothing. */
 int owfs_xattr_reserve(const struct owfs_xattr_change *c, struct owfs_resv *r,
 		       enum owfs_resv_class class);

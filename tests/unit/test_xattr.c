@@ -233,6 +233,25 @@ static void test_change_sets_ctime_only(void **state)
 	assert_int_equal(file->i_attr.mtime.tv_nsec, mtime.tv_nsec);
 }
 
+static void test_same_value_is_no_change(void **state)
+{
+	struct timespec ctime;
+
+	(void)state;
+	assert_int_equal(set("user.a", fill(500, 1), 500, 0), 0);
+	assert_int_equal(set("user.e", "", 0, 0), 0);
+	ctime = file->i_attr.ctime;
+	assert_int_equal(set("user.a", fill(500, 1), 500, 0), 0);
+	assert_int_equal(set("user.a", fill(500, 1), 500, XATTR_CREATE), -EEXIST);
+	assert_int_equal(set("user.e", "", 0, XATTR_REPLACE), 0);
+	assert_memory_equal(&file->i_attr.ctime, &ctime, sizeof(ctime));
+	value[499] ^= 1;
+	assert_int_equal(set("user.a", value, 500, 0), 0);
+	assert_memory_not_equal(&file->i_attr.ctime, &ctime, sizeof(ctime));
+	assert_int_equal(get("user.a", sizeof(got)), 500);
+	assert_memory_equal(got, value, 500);
+}
+
 static void test_value_ids_may_wrap(void **state)
 {
 	(void)state;
@@ -394,6 +413,7 @@ int main(void)
 		T(test_list_has_every_name_once),
 		T(test_names_of_one_hash_are_told_apart),
 		T(test_change_sets_ctime_only),
+		T(test_same_value_is_no_change),
 		T(test_value_ids_may_wrap),
 		T(test_change_is_whole_after_a_crash),
 		T(test_readonly_filesystem_keeps_its_attributes),
