@@ -62,11 +62,16 @@ void op_bytes(const struct op *op, unsigned char *buf, size_t len);
 /*
  * An OP_SETLIST sets the access list of an object, or if pos is odd the default
  * list of a directory: permissions num for owner, mask and others, and len users
- * (none: no list).  Its bytes in @buf, and how many.
+ * (none: no list) with the permissions seed & 7.  The bytes of such a list in
+ * @buf, as the kernel hands it over, and how many.
  */
 #define OP_LIST_USERS	150
 #define OP_LIST_BYTES	(4 + 8 * (OP_LIST_USERS + 4))
 size_t op_list(const struct op *op, unsigned char *buf);
+size_t op_list_bytes(unsigned char *buf, uint32_t mode, unsigned int users,
+		     unsigned int perm);
+#define OP_XATTRS	4		/* num of an OP_SETXATTR is below */
+#define OP_XATTR_MAX	3000		/* ... and its len */
 bool op_is_promise(const struct op *op);
 
 struct model;
