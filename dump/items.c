@@ -4,6 +4,7 @@
 
 #include "base/util.h"
 #include "dump.h"
+#include "object/acl.h"
 
 static const char *const type_names[] = {
 	[OWFS_ITEM_INODE] = "inode",
@@ -94,6 +95,48 @@ static bool show_dirent(struct out *o, const void *val, size_t len)
 	return true;
 }
 
+static bool is_list(const char *name, size_t len)
+{
+	return (len == strlen(OWFS_ACL_ACCESS) &&
+		!memcmp(name, OWFS_ACL_ACCESS, len)) ||
+	       (len == strlen(OWFS_ACL_DEFAULT) &&
+		!memcmp(name, OWFS_ACL_DEFAULT, len));
+}
+
+/* An entry as getfacl(1) writes it, with numbers. */
+static int list_entry(char *text, size_t size, const struct owfs_acl_entry *e)
+{
+	const unsigned int tag = le16_to_cpu(e->tag), perm = le16_to_cpu(e->perm);
+	char id[12] = "";
+
+	if (tag & (OWFS_ACL_USER | OWFS_ACL_GROUP))
+		snprintf(id, sizeof(id), "%u", le32_to_cpu(e->id));
+	return snprintf(text, size, "%s:%s:%c%c%c",
+			tag & (OWFS_ACL_USER_OBJ | OWFS_ACL_USER) ? "u" :
+			tag & (OWFS_ACL_GROUP_OBJ | OWFS_ACL_GROUP) ? "g" :
+			tag & OWFS_ACL_MASK ? "m" : "o", id,
+			perm & 4 ? 'r' : '-', perm & 2 ? 'w' : '-',
+			perm & 1 ? 'x' : '-');
+}
+
+/* An access control list that is one. */
+static void show_list(struct out *o, const char *value, size_t len)
+{
+	char text[OWFS_ITEM_MAX / sizeof(struct owfs_acl_entry) * 20];
+	struct owfs_acl_entry e;
+	size_t done = 0, at;
+
+	if (owfs_acl_check(value, len))
+		return;
+	for (at = 4; at < len; at += sizeof(e)) {
+		memcpy(&e, value + at, sizeof(e));
+		if (done)
+			text[done++] = ',';
+		done += (size_t)list_entry(text + done, sizeof(text) - done, &e);
+	}
+	out_str(o, "list", text);
+}
+
 static bool show_xattr(struct out *o, const void *val, size_t len)
 {
 	const struct owfs_xattr_item *d = val;
@@ -111,6 +154,8 @@ static bool show_xattr(struct out *o, const void *val, size_t len)
 		out_u64(o, "valueid", le32_to_cpu(d->valueid));
 	else
 		out_bytes(o, "value", d->name + namelen, valuelen);
+	if (!le32_to_cpu(d->valueid) && is_list(d->name, namelen))
+		show_list(o, d->name + namelen, valuelen);
 	return true;
 }
 
