@@ -165,13 +165,14 @@ static void test_long_lists_are_inherited(void **state)
 {
 	struct owfs_inode *dir = nx_make(nx.root, "d", S_IFDIR | 0755), *i;
 	const unsigned int users = OWFS_ACL_ENTRIES - 4;
+	static const char bytes[2000];
 
 	(void)state;
 	assert_int_equal(set_list(dir, OWFS_ACL_DEFAULT, 0777, users), 0);
 	i = make(dir, "sub", S_IFDIR | 0750, 0);
 	is_list(i, OWFS_ACL_ACCESS, 0750, users);
 	is_list(i, OWFS_ACL_DEFAULT, 0777, users);
-	assert_int_equal(set(i, "user.x", dir, 2000, 0), 0);
+	assert_int_equal(set(i, "user.x", bytes, sizeof(bytes), 0), 0);
 	chmod_to(i, 0700);
 	is_list(i, OWFS_ACL_ACCESS, 0700, users);
 	is_list(i, OWFS_ACL_DEFAULT, 0777, users);
