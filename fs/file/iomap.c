@@ -403,6 +403,7 @@ static int remap_apply(struct remap *rm, struct owfs_trans *tr)
 static int remap_trans(struct remap *rm)
 {
 	struct owfs_fs *fs = rm->inode->i_fs;
+	struct owfs_staged *st;
 	struct owfs_trans tr;
 	int ret = remap_plan(rm);
 
@@ -415,6 +416,9 @@ static int remap_trans(struct remap *rm)
 	if (ret)
 		owfs_trans_abort(&tr, ret, "ioend");
 	ret = owfs_trans_end(&tr);
+	for (st = rm->list; st && !rm->io->writeback; st = st->next)
+		if (!st->run.in_place)
+			owfs_wmap_yield(rm->inode, st->off, st->off + st->len);
 	owfs_staged_free(fs, rm->list, false);
 	return ret;
 }

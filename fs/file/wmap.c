@@ -631,6 +631,28 @@ int owfs_wmap_end(struct owfs_inode *inode, owfs_fileoff_t first,
 
 /* --------------------------------------------------------------- forgetting */
 
+void owfs_wmap_yield(struct owfs_inode *inode, owfs_fileoff_t first,
+		     owfs_fileoff_t end)
+{
+	struct owfs_wmap *wm;
+	struct piece *p;
+
+	pthread_mutex_lock(&inode->i_map_lock);
+	wm = inode->i_wmap;
+	while (wm && !cut_both(wm, first, end) &&
+	       (p = take_first(wm, first, end))) {
+		first = piece_end(p);
+		if (p->st.in_place)
+			p->st.placed = p->st.in_place = p->st.cached = false;
+		if (p->st.placed || p->st.reserved)
+			insert(wm, p);
+		else
+			spare_put(wm, p);
+	}
+	wmap_trim(inode);
+	pthread_mutex_unlock(&inode->i_map_lock);
+}
+
 void owfs_wmap_drop(struct owfs_inode *inode, owfs_fileoff_t first,
 		    owfs_fileoff_t end)
 {

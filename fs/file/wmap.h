@@ -89,6 +89,12 @@ int owfs_wmap_end(struct owfs_inode *inode, owfs_fileoff_t first,
 		  owfs_fileoff_t end, uint64_t size, int error,
 		  struct owfs_staged **settled);
 
+/*
+ * Somebody else maps [first, end): what was placed in blocks that the file had
+ * there has no place any more.
+ */
+void owfs_wmap_yield(struct owfs_inode *inode, owfs_fileoff_t first,
+		     owfs_fileoff_t end);
 /* Nothing of [first, end) will ever be written: all of it goes back. */
 void owfs_wmap_drop(struct owfs_inode *inode, owfs_fileoff_t first,
 		    owfs_fileoff_t end);

@@ -176,6 +176,22 @@ static void test_a_store_that_was_killed_harms_no_direct_write(void **state)
 	assert_int_equal(stat_now().staged, 0);
 }
 
+static void test_a_copy_leaves_no_place_in_what_it_frees(void **state)
+{
+	struct kfile *f = kmodel_create(&k, "f"), *g = kmodel_create(&k, "g");
+	struct fuse_file_iomap rd, wr;
+
+	(void)state;
+	put(g, 0, 2 * BS, 'g');
+	assert_int_equal(kmodel_fallocate(&k, f, 0, 0, 2 * BS), 0);
+	/* a store that is killed has its place in the preallocated blocks */
+	assert_int_equal(kmodel_begin(&k, f, KM_WRITE, 100, 10, &rd, &wr), 0);
+	assert_int_equal(kmodel_copy(&k, g, 0, f, 0, 2 * BS), 0);
+	put(f, 0, BS, 'f');
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+	reread(f);
+}
+
 static void test_an_error_gives_nothing_back_that_the_cache_knows(void **state)
 {
 	struct kfile *f = kmodel_create(&k, "f");
@@ -665,6 +681,7 @@ int main(void)
 		T(test_whole_blocks_are_reserved_and_placed_together),
 		T(test_a_store_that_waited_is_checked_again),
 		T(test_a_store_that_was_killed_harms_no_direct_write),
+		T(test_a_copy_leaves_no_place_in_what_it_frees),
 		T(test_an_error_gives_nothing_back_that_the_cache_knows),
 		T(test_overwriting_goes_elsewhere),
 		T(test_a_write_beyond_the_end_zeroes_first),

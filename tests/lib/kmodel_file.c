@@ -458,13 +458,18 @@ static uint64_t store(struct kmodel *k, struct kfile *f, uint64_t pos,
 		      uint64_t len, const unsigned char *data,
 		      const struct fuse_file_iomap *src)
 {
-	uint64_t done = 0, n;
+	const uint64_t whole = len;
+	uint64_t done = 0, n, all;
 
 	/* a signal, or a user's page that is not there */
 	if (chance(k, 40))
 		len = rng_below(k->rng, len + 1);
 	for (; done < len; done += n) {
-		n = min_u64(len - done, k->bs - (pos + done) % k->bs);
+		all = min_u64(whole - done, k->bs - (pos + done) % k->bs);
+		n = min_u64(len - done, all);
+		/* copied in part into a page whose rest is not there: rejected */
+		if (n < all && !page_at(f, block_of(k, pos + done))->present)
+			break;
 		if (store_page(k, f, pos + done, n, data + done, src))
 			break;
 	}
