@@ -7,6 +7,12 @@
  * locks, and "is above" means the same at the end as at the beginning.  Locks
  * then go downwards: of the two directories the upper one first, then what is
  * renamed and what is replaced, directories first, lower number first.
+ *
+ * Nobody holds two directories neither of which is above the other without that
+ * mutex: the order of numbers does not agree with downwards, and three who follow
+ * one or the other could wait in a circle.  So two directories that are exchanged
+ * or replaced in one directory need it as well, which shows only under the lock
+ * of that directory.
  */
 #include <dirent.h>
 #include <linux/fs.h>
@@ -24,6 +30,7 @@ struct rename {
 	size_t olen, nlen;
 	unsigned int flags;
 	bool cross;			/* two directories */
+	bool alone;			/* holds the rename mutex */
 
 	struct owfs_dirslot oslot, nslot;
 	struct owfs_inode *old;
@@ -396,6 +403,8 @@ static int rename_commit(struct rename *r)
 	return ret;
 }
 
+#define NOT_ALONE	1	/* to be done again with the rename mutex */
+
 /* Caller holds the directories, and the rename mutex if there are two. */
 static int rename_locked(struct rename *r)
 {
@@ -412,13 +421,15 @@ static int rename_locked(struct rename *r)
 		ret = check_kinds(r);
 	if (ret)
 		return ret;
+	if (is_dir(r->old) && is_dir(r->new) && !r->alone)
+		return NOT_ALONE;
 	lock_children(r);
 	ret = rename_commit(r);
 	unlock_two(r->old, r->new);
 	return ret;
 }
 
-static int rename_once(struct rename *r)
+static int rename_try(struct rename *r)
 {
 	struct owfs_itable *it = r->fs->fs_itable;
 	int ret;
@@ -427,20 +438,33 @@ static int rename_once(struct rename *r)
 	r->new = NULL;
 	r->white = NULL;
 	owfs_access_init(&r->access);
-	if (r->cross)
+	if (r->alone)
 		pthread_mutex_lock(&it->it_rename);
 	ret = lock_dirs(r);
 	if (!ret) {
 		ret = rename_locked(r);
 		unlock_dirs(r);
 	}
-	if (r->cross)
+	if (r->alone)
 		pthread_mutex_unlock(&it->it_rename);
 	if (r->old)
 		owfs_iput(r->old);
 	if (r->new)
 		owfs_iput(r->new);
 	owfs_access_done(&r->access);
+	return ret;
+}
+
+static int rename_once(struct rename *r)
+{
+	int ret;
+
+	r->alone = r->cross;
+	ret = rename_try(r);
+	if (ret == NOT_ALONE) {
+		r->alone = true;
+		ret = rename_try(r);
+	}
 	return ret;
 }
 

@@ -419,10 +419,84 @@ static void test_many_threads_agree_with_their_models(void **state)
 	nx_done(&nx);
 }
 
+/*
+ * Of the directories x < y < z, by number, y and z are neighbours and x is in
+ * z.  Three threads that take z and then x, x and then y, y and then z would
+ * wait for each other.
+ */
+#define CIRCLE_ROUNDS	20000
+
+static struct owfs_inode *circle[4];		/* x, y, z, the parent of y and z */
+
+static void swap_names(struct owfs_inode *a, const char *aname,
+		       struct owfs_inode *b, const char *bname,
+		       unsigned int flags)
+{
+	for (unsigned int i = 0; i < CIRCLE_ROUNDS / 2; i++) {
+		if (nx_rename(a, aname, b, bname, flags) ||
+		    nx_rename(b, bname, a, aname, flags))
+			abort();
+	}
+}
+
+static void *move_in_z(void *arg)
+{
+	swap_names(circle[2], "x", circle[2], "w", 0);
+	return arg;
+}
+
+static void *move_x_to_y(void *arg)
+{
+	swap_names(circle[0], "file", circle[1], "file", 0);
+	return arg;
+}
+
+static void *exchange_y_and_z(void *arg)
+{
+	swap_names(circle[3], "y", circle[3], "z", RENAME_EXCHANGE);
+	return arg;
+}
+
+static void test_renames_never_wait_in_a_circle(void **state)
+{
+	static void *(*const mover[])(void *) = {
+		move_in_z, move_x_to_y, exchange_y_and_z,
+	};
+	static const char *const name[] = { "x", "y", "z" };
+	pthread_t thread[3];
+	unsigned int i;
+
+	(void)state;
+	nx = (struct nx){ 0 };
+	rig_env_init(&nx.re, 62);
+	nx.e = rig_mkfs(&nx.re, 32u << 20, 4096, 1);
+	assert_non_null(nx.e);
+	storm_mount();
+	circle[3] = nx_make(nx.root, "q", S_IFDIR | 0755);
+	for (i = 0; i < 3; i++)
+		circle[i] = nx_make(circle[3], name[i], S_IFDIR | 0755);
+	owfs_iput(nx_make(circle[0], "file", S_IFREG | 0644));
+	assert_int_equal(nx_rename(circle[3], "x", circle[2], "x", 0), 0);
+	assert_true(circle[0]->i_ino < circle[1]->i_ino &&
+		    circle[1]->i_ino < circle[2]->i_ino);
+	alarm(60);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, mover[i],
+						NULL), 0);
+	for (i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	alarm(0);
+	for (i = 0; i < 4; i++)
+		owfs_iput(circle[i]);
+	nx_unmount(&nx);
+	nx_done(&nx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_many_threads_agree_with_their_models),
+		cmocka_unit_test(test_renames_never_wait_in_a_circle),
 	};
 
 	return cmocka_run_group_tests_name("namei storm", tests, NULL, NULL);
