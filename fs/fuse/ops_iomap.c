@@ -130,11 +130,12 @@ static void op_config(fuse_req_t req)
 			 FUSE_IOMAP_CONFIG_MAXBYTES,
 		.s_maxbytes = OWFS_FILE_BYTES_MAX,
 	};
-	int ret = server_enter(srv);
+	int ret = server_enter(srv), fd;
 
 	if (!ret) {
-		ret = fuse_lowlevel_iomap_device_add(srv->session.se,
-						     owfs_blkdev_fd(srv->bd), 0);
+		/* the whole device: places are told as they are in it */
+		fd = owfs_blkdev_fd(owfs_window_under(srv->bd));
+		ret = fuse_lowlevel_iomap_device_add(srv->session.se, fd, 0);
 		if (ret > 0) {
 			srv->iomap_dev = (uint32_t)ret;
 			cfg.s_blocksize = srv->fs->fs_geo.blocksize;
