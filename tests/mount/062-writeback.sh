@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # -o writeback, where the kernel keeps written pages: all that other scripts
-# claim of files holds, fsync keeps its word, times are those of the write,
-# copies miss nothing, and a full device is told of at fsync and close.
+# claim of files holds (random operations: 020-fsx.sh), fsync keeps its word,
+# times are those of the write, copies miss nothing, and a full device is told
+# of at fsync and close.
 . "${top_srcdir:?}/tests/lib/testlib.sh"
 t_require_fuse
 t_require_root
@@ -25,18 +26,6 @@ again 012-system-calls
 again 018-set-id-bits
 ROUNDS=1 again 003-synced-survives-kill
 ROUNDS=1 again 015-sync-is-durable
-
-mount_options=commit=1,writeback
-t_image 64M
-t_mount -o "$mount_options"
-mkdir "$MNT/d"
-seed=${FSX_SEED-$((RANDOM * 32768 + RANDOM))}
-t_served "$top_builddir/tests/mount/fsx" -w -o 8,9 -c 1000 -s "$seed" \
-	-n "${FSX_OPS-4000}" "$MNT/d" ||
-	{ tail -n 40 "$T/served"; t_fail "seed $seed"; }
-t_umount
-t_fsck
-t_ok "random operations: $(tail -n 1 "$T/served")"
 
 t_image 64M
 t_mount -o writeback
