@@ -40,7 +40,7 @@ void owfs_getattr(struct owfs_inode *inode, struct stat *st,
 
 /* ---------------------------------------------------------------- setattr */
 
-#define SET_ALL		0xfffu
+#define SET_ALL		0x1fffu
 
 uint32_t owfs_attr_kill(uint32_t mode, unsigned int mask)
 {
@@ -105,7 +105,7 @@ static int setattr_locked(struct owfs_inode *inode, const struct owfs_attr *set,
 	const uint32_t mode = inode->i_attr.mode;
 	struct owfs_trans tr;
 	struct timespec now;
-	int ret = owfs_flags_may_setattr(inode, mask);
+	int ret = owfs_flags_may_setattr(inode, set, mask);
 
 	if (!ret)
 		ret = owfs_access_plan_attr(a, inode, set, mask);

@@ -31,6 +31,8 @@ void owfs_getattr(struct owfs_inode *inode, struct stat *st,
 
 /* The mode with the bits that @mask kills cleared. */
 uint32_t owfs_attr_kill(uint32_t mode, unsigned int mask);
+#define OWFS_SET_CACHED		0x1000u	/* by a kernel that keeps written pages: mtime
+					   and ctime may be those of a write */
 
 /*
  * What setting @mask from @set makes of @attr at time @now: everything but the

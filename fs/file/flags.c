@@ -3,7 +3,6 @@
 #include <fcntl.h>
 
 #include "base/err.h"
-#include "file/attr.h"
 #include "file/flags.h"
 
 /* Of what is changed, only these two forbid anything. */
@@ -124,17 +123,32 @@ int owfs_flags_may_stand(const struct owfs_inode *inode,
 	return 0;
 }
 
-int owfs_flags_may_setattr(const struct owfs_inode *inode, unsigned int mask)
+/* The times of a write before the file became what it is, told only now. */
+static bool is_late(const struct owfs_inode *inode, const struct owfs_attr *set,
+		    unsigned int mask)
+{
+	const struct timespec *frozen = &inode->i_attr.ctime, *t = &set->ctime;
+
+	return mask == (OWFS_SET_MTIME | OWFS_SET_CTIME | OWFS_SET_CACHED) &&
+	       (t->tv_sec < frozen->tv_sec ||
+		(t->tv_sec == frozen->tv_sec && t->tv_nsec <= frozen->tv_nsec));
+}
+
+int owfs_flags_may_setattr(const struct owfs_inode *inode,
+			   const struct owfs_attr *set, unsigned int mask)
 {
 	const unsigned int touch = OWFS_SET_ATIME_NOW | OWFS_SET_MTIME_NOW;
 
 	if (!has(inode, FROZEN))
 		return 0;
 	if (has(inode, OWFS_INODE_IMMUTABLE))
-		return -EPERM;
+		return is_late(inode, set, mask) ? 0 : -EPERM;
 	/* both times set to now is what anybody may who may write */
 	if ((mask & touch) == touch)
 		mask &= ~touch;
+	/* ... and that is how it comes, or a write does, if pages are kept */
+	if (mask & OWFS_SET_CACHED)
+		mask &= ~(OWFS_SET_MTIME | OWFS_SET_ATIME_NOW);
 	return mask & (OWFS_SET_MODE | OWFS_SET_UID | OWFS_SET_GID |
 		       OWFS_SET_SIZE | OWFS_SET_ATIME | OWFS_SET_MTIME |
 		       touch) ? -EPERM : 0;

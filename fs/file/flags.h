@@ -9,7 +9,7 @@
 #ifndef OWFS_FILE_FLAGS_H
 #define OWFS_FILE_FLAGS_H
 
-#include "object/inode.h"
+#include "file/attr.h"
 
 /* What users set and see; the others are the filesystem's own business. */
 #define OWFS_FLAGS_USER							\
@@ -45,7 +45,8 @@ int owfs_flags_may_link(const struct owfs_inode *inode);
 int owfs_flags_may_stand(const struct owfs_inode *inode,
 			 const struct owfs_inode *dir);
 /* May the attributes that @mask (OWFS_SET_) names be set? */
-int owfs_flags_may_setattr(const struct owfs_inode *inode, unsigned int mask);
+int owfs_flags_may_setattr(const struct owfs_inode *inode,
+			   const struct owfs_attr *set, unsigned int mask);
 
 /* The same for who holds no i_lock: it is taken here. */
 

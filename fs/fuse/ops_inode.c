@@ -127,6 +127,9 @@ static int set_something(struct server *srv, struct owfs_inode *inode,
 {
 	int ret = owfs_owner_set(srv->opts, a, &mask);
 
+	/* only a kernel that keeps written pages sends a ctime */
+	if (mask & OWFS_SET_CTIME)
+		mask |= OWFS_SET_CACHED;
 	return ret ? ret : owfs_setattr(inode, a, mask);
 }
 

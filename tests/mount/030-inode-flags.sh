@@ -82,3 +82,27 @@ more"
 t_umount
 t_fsck
 t_ok "opens of a plain mount"
+
+# where the kernel keeps written pages, they and their times come later
+t_image 64M
+t_mount -o writeback
+echo one > "$MNT/log"
+chattr +a "$MNT/log"
+echo two >> "$MNT/log"
+dd if=/dev/zero of="$MNT/log" bs=1000 count=3 oflag=append conv=notrunc,fsync \
+	status=none || t_fail "fsync of an append"
+touch "$MNT/log"
+printf 'kept back' > "$MNT/frozen"
+chattr +i "$MNT/frozen"
+sync -f "$MNT" || t_fail "sync"
+t_expect 1 dd of="$MNT/log" if=/dev/urandom bs=1 count=1 conv=notrunc,fsync
+t_expect 1 dd of="$MNT/frozen" if=/dev/zero bs=1 count=1 conv=notrunc,fsync
+when=$(stat -c %y "$MNT/log")
+t_remount
+t_same "append-only" "$(head -n 2 "$MNT/log" | tr '\n' ' ') $(stat -c %s "$MNT/log")" \
+	"one two  3008"
+t_same "times of an append" "$(stat -c %y "$MNT/log")" "$when"
+t_same "immutable" "$(cat "$MNT/frozen")" 'kept back'
+t_umount
+t_fsck
+t_ok "with pages kept by the kernel"

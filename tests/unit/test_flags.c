@@ -420,6 +420,32 @@ static void test_frozen_bytes_stay(void **state)
 	assert_int_equal(got[10001], 'a');
 }
 
+/* A kernel that keeps pages tells the times of a write later, as set. */
+static void test_times_of_kept_writes(void **state)
+{
+	const unsigned int late = OWFS_SET_MTIME | OWFS_SET_CTIME |
+				  OWFS_SET_CACHED;
+	struct owfs_attr a = { .mode = 0600 };
+
+	(void)state;
+	a.mtime = a.ctime = nx_stat(file).st_ctim;
+	assert_int_equal(set(file, APP), 0);
+	assert_int_equal(owfs_setattr(file, &a, late), 0);
+	assert_int_equal(owfs_setattr(file, &a, late | OWFS_SET_ATIME_NOW), 0);
+	assert_int_equal(owfs_setattr(file, &a, late | OWFS_SET_ATIME), -EPERM);
+	assert_int_equal(owfs_setattr(file, &a, late | OWFS_SET_MODE), -EPERM);
+	assert_int_equal(owfs_setattr(file, &a, late & ~OWFS_SET_CACHED),
+			 -EPERM);
+	/* of a write before it was frozen, but not of now */
+	a.mtime = a.ctime = nx_stat(file).st_ctim;
+	assert_int_equal(set(file, IMM), 0);
+	assert_int_equal(owfs_setattr(file, &a, late | OWFS_SET_MODE), -EPERM);
+	assert_int_equal(owfs_setattr(file, &a, late), 0);
+	assert_int_equal(nx_stat(file).st_mtim.tv_nsec, a.mtime.tv_nsec);
+	a.ctime.tv_sec++;
+	assert_int_equal(owfs_setattr(file, &a, late), -EPERM);
+}
+
 /* ------------------------------------------------------------------ setting */
 
 static void test_flags_survive(void **state)
@@ -624,6 +650,7 @@ int main(void)
 		cmocka_unit_test(test_files_with_flags),
 		cmocka_unit_test(test_directories_with_flags),
 		ON_TREE(test_frozen_bytes_stay),
+		ON_TREE(test_times_of_kept_writes),
 		ON_TREE(test_flags_survive),
 		ON_TREE(test_impossible_flags_are_refused),
 		ON_TREE(test_immutable_flags_are_frozen),

@@ -374,7 +374,7 @@ static void test_setattr_sets_what_is_asked(void **state)
 	assert_true(nx_stat(file).st_mtim.tv_sec > 3);
 	set.mtime.tv_nsec = 1000000000;
 	assert_int_equal(owfs_setattr(file, &set, OWFS_SET_MTIME), -EINVAL);
-	assert_int_equal(owfs_setattr(file, &set, 0x1000), -EINVAL);
+	assert_int_equal(owfs_setattr(file, &set, 0x2000), -EINVAL);
 	owfs_iput(file);
 	nx_unmount(&nx);
 }
