@@ -26,13 +26,13 @@ void owfs_getattr(struct owfs_inode *inode, struct stat *st,
 #define OWFS_SET_KILL_SUIDGID	0x200u	/* set-id bits, security.capability */
 #define OWFS_SET_KILL_SGID	0x400u	/* ... set-gid in any case */
 #define OWFS_SET_KILL_CAP	0x800u	/* security.capability */
+#define OWFS_SET_CACHED		0x1000u	/* by a kernel that keeps written pages: mtime
+					   and ctime may be those of a write */
 #define OWFS_SET_KILL							\
 	(OWFS_SET_KILL_SUIDGID | OWFS_SET_KILL_SGID | OWFS_SET_KILL_CAP)
 
 /* The mode with the bits that @mask kills cleared. */
 uint32_t owfs_attr_kill(uint32_t mode, unsigned int mask);
-#define OWFS_SET_CACHED		0x1000u	/* by a kernel that keeps written pages: mtime
-					   and ctime may be those of a write */
 
 /*
  * What setting @mask from @set makes of @attr at time @now: everything but the

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/util.h"
+#include "file/atime.h"
 #include "file/attr.h"
 #include "file/cut.h"
 #include "file/file.h"
@@ -148,51 +149,16 @@ static int read_range(struct owfs_inode *inode, char *buf, size_t len,
 	return ret;
 }
 
-/* relatime: often enough for who wants to know whether it was read since. */
-static bool atime_is_due(const struct owfs_attr *a, const struct timespec *now)
-{
-	const struct timespec *t = &a->atime, *m = &a->mtime, *c = &a->ctime;
-
-	return t->tv_sec < m->tv_sec || t->tv_sec < c->tv_sec ||
-	       (t->tv_sec == m->tv_sec && t->tv_nsec <= m->tv_nsec) ||
-	       (t->tv_sec == c->tv_sec && t->tv_nsec <= c->tv_nsec) ||
-	       t->tv_sec <= now->tv_sec - 24 * 60 * 60;
-}
-
-static void read_touch_atime(struct owfs_inode *inode)
-{
-	struct timespec now;
-	bool due;
-
-	if (owfs_fs_writable(inode->i_fs))
-		return;
-	owfs_fs_now(inode->i_fs, &now);
-	pthread_rwlock_rdlock(&inode->i_lock);
-	due = !(inode->i_attr.flags & OWFS_INODE_NOATIME) &&
-	      atime_is_due(&inode->i_attr, &now);
-	pthread_rwlock_unlock(&inode->i_lock);
-	if (!due)
-		return;
-	pthread_rwlock_wrlock(&inode->i_lock);
-	inode->i_attr.atime = now;
-	inode->i_atime_dirty = true;
-	pthread_rwlock_unlock(&inode->i_lock);
-}
-
-ssize_t owfs_file_read(struct owfs_inode *inode, void *buf, size_t len,
-		       loff_t pos)
+/* @len > 0 */
+static ssize_t read_locked(struct owfs_inode *inode, void *buf, size_t len,
+			   loff_t pos)
 {
 	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
 	struct owfs_range range;
 	uint64_t size;
-	int ret = owfs_file_check(inode);
+	int ret;
 
-	if (!ret)
-		ret = owfs_fs_readable(inode->i_fs);
-	if (ret)
-		return ret;
-	len = min_u64(len, OWFS_FILE_BYTES_MAX - (uint64_t)pos);
-	if (len == 0 || owfs_file_size(inode) <= (uint64_t)pos)
+	if (owfs_file_size(inode) <= (uint64_t)pos)
 		return 0;
 	owfs_range_lock(&inode->i_range, &range, (uint64_t)pos / bs,
 			((uint64_t)pos + len - 1) / bs, false);
@@ -200,10 +166,30 @@ ssize_t owfs_file_read(struct owfs_inode *inode, void *buf, size_t len,
 	len = size > (uint64_t)pos ? min_u64(len, size - (uint64_t)pos) : 0;
 	ret = read_range(inode, buf, len, pos);
 	owfs_range_unlock(&inode->i_range, &range);
-	if (ret)
+	return ret ? ret : (ssize_t)len;
+}
+
+ssize_t owfs_file_read_as(struct owfs_inode *inode, void *buf, size_t len,
+			  loff_t pos, unsigned int how)
+{
+	ssize_t ret = owfs_file_check(inode);
+
+	if (!ret)
+		ret = owfs_fs_readable(inode->i_fs);
+	len = min_u64(len, OWFS_FILE_BYTES_MAX - (uint64_t)pos);
+	if (ret || !len)
 		return ret;
-	read_touch_atime(inode);
-	return (ssize_t)len;
+	ret = read_locked(inode, buf, len, pos);
+	/* also at the end of the file, where there is nothing */
+	if (ret >= 0 && !(how & OWFS_READ_NOATIME))
+		owfs_atime_touch(inode);
+	return ret;
+}
+
+ssize_t owfs_file_read(struct owfs_inode *inode, void *buf, size_t len,
+		       loff_t pos)
+{
+	return owfs_file_read_as(inode, buf, len, pos, 0);
 }
 
 /* ------------------------------------------------------------ edge blocks */

@@ -11,6 +11,9 @@
 /* Bytes read: short only at end of file. @buf aligned to OWFS_IO_ALIGN is fastest. */
 ssize_t owfs_file_read(struct owfs_inode *inode, void *buf, size_t len,
 		       loff_t pos);
+ssize_t owfs_file_read_as(struct owfs_inode *inode, void *buf, size_t len,
+			  loff_t pos, unsigned int how);
+#define OWFS_READ_NOATIME	0x1u	/* as open(2) with O_NOATIME */
 /*
  * Bytes written: all of them or an error, as one remap (P8), up to
  * OWFS_WRITE_MAX bytes; more is cut into such pieces, and an error after the

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/util.h"
+#include "file/atime.h"
 #include "file/mount.h"
 #include "file/staging.h"
 #include "file/wmap.h"
@@ -117,6 +118,7 @@ int owfs_unmount(struct owfs_fs *fs)
 	int ret;
 
 	owfs_reclaim_stop(fs);
+	owfs_atime_flush(fs);
 	owfs_itable_forget_all(fs);
 	reclaim_quickly(fs);
 	ret = owfs_fs_sync_and_clean(fs);

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/util.h"
+#include "file/atime.h"
 #include "file/flags.h"
 #include "file/names.h"
 #include "object/orphan.h"
@@ -204,7 +205,10 @@ int owfs_readlink(struct owfs_inode *inode, char *buf, size_t size)
 		return owfs_fs_fail(inode->i_fs, -EFSCORRUPTED,
 				    "inode %llu: bad symlink target",
 				    (unsigned long long)inode->i_ino);
-	return ret ? ret : (int)r.len;
+	if (ret)
+		return ret;
+	owfs_atime_touch(inode);
+	return (int)r.len;
 }
 
 /* ----------------------------------------------------------------- create */

@@ -245,7 +245,7 @@ static unsigned long flag_of(const char *word)
 	static const struct { const char *word; unsigned long flag; } flags[] = {
 		{ "nosuid", MS_NOSUID }, { "nodev", MS_NODEV },
 		{ "noexec", MS_NOEXEC }, { "noatime", MS_NOATIME },
-		{ "nodiratime", MS_NODIRATIME }, { "sync", MS_SYNCHRONOUS },
+		{ "sync", MS_SYNCHRONOUS },
 		{ "dirsync", MS_DIRSYNC },
 	};
 	size_t i;

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 struct listing {
@@ -130,6 +131,8 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	l.fs = dir->i_fs;
 	l.buf = owfs_session_buffer(size);
 	ret = l.buf ? owfs_readdir(dir, off, add, &l) : -ENOMEM;
+	if (!ret && !(owfs_session_open_flags() & O_NOATIME))
+		owfs_atime_touch(dir);
 	/* an error behind entries shows when the kernel comes for the rest */
 	if (ret && !l.used)
 		server_reply(req, ret);

@@ -84,9 +84,10 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	char *buf = owfs_session_buffer(size);
 	ssize_t ret = buf ? server_get(srv, ino, &inode) : -ENOMEM;
 
-	(void)fi;
 	if (!ret) {
-		ret = owfs_file_read(inode, buf, size, off);
+		ret = owfs_file_read_as(inode, buf, size, off,
+					fi->flags & O_NOATIME ?
+					OWFS_READ_NOATIME : 0);
 		server_put(srv, inode);
 	}
 	if (ret < 0)
@@ -96,10 +97,10 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 }
 
 /*
- * A write has cleared set-id bits.  The kernel left that to us and goes on
+ * A write has cleared set-id bits, say.  The kernel left that to us and goes on
  * with the mode it knows, for exec(2) too, unless told that it is stale.
  */
-static void mode_changed(struct server *srv, fuse_ino_t ino)
+static void attr_changed(struct server *srv, fuse_ino_t ino)
 {
 	fuse_lowlevel_notify_inval_inode(srv->session.se, ino, -1, 0);
 }
@@ -116,7 +117,7 @@ static int kill_privs(fuse_req_t req, struct owfs_inode *inode)
 		kill = 0;
 	ret = owfs_setattr(inode, &none, kill | OWFS_SET_KILL_CAP);
 	if (!ret && kill)
-		mode_changed(server_of(req), inode->i_ino);
+		attr_changed(server_of(req), inode->i_ino);
 	return ret;
 }
 
@@ -154,7 +155,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 					 off, how_to_write(srv, fi) | kill);
 		server_put(srv, inode);
 		if (kill && ret >= 0)
-			mode_changed(srv, ino);
+			attr_changed(srv, ino);
 	}
 	if (ret < 0)
 		server_reply(req, ret);
@@ -233,13 +234,28 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t pos,
 	server_reply(req, ret);
 }
 
+/* The kernel does not expect that a copy reads. */
+static void tell_atime(struct server *srv, struct owfs_inode *inode,
+		       const struct stat *before)
+{
+	struct stat st;
+
+	owfs_getattr(inode, &st, NULL);
+	if (st.st_atim.tv_sec != before->st_atim.tv_sec ||
+	    st.st_atim.tv_nsec != before->st_atim.tv_nsec)
+		attr_changed(srv, inode->i_ino);
+}
+
 void op_copy(fuse_req_t req, const struct fuse_copy_args *args)
 {
 	struct server *srv = server_of(req);
 	struct owfs_inode *in, *out;
 	ssize_t ret = server_get(srv, args->ino_in, &in);
+	struct stat before;
 
 	owfs_session_will_wait(req);
+	if (!ret)
+		owfs_getattr(in, &before, NULL);
 	if (!ret) {
 		ret = owfs_iget(in->i_fs, args->ino_out, &out);
 		if (!ret) {
@@ -251,6 +267,7 @@ void op_copy(fuse_req_t req, const struct fuse_copy_args *args)
 							     COPY_MAX));
 			owfs_iput(out);
 		}
+		tell_atime(srv, in, &before);
 		server_put(srv, in);
 	}
 	if (ret < 0)

@@ -215,15 +215,44 @@ static const struct {
 /* For the mount itself. */
 static const char *const kernel_words[] = {
 	"suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync", "async",
-	"dirsync", "noatime", "nodiratime",
+	"dirsync", "noatime",
 };
+
+/*
+ * Access times are the server's business.  These words are in one of the other
+ * lists, too: the mount shows noatime, of nodiratime libfuse knows nothing.
+ */
+static const struct {
+	const char *name;
+	enum owfs_atime atime;
+} atime_words[] = {
+	{ "noatime", OWFS_ATIME_NEVER },
+	{ "strictatime", OWFS_ATIME_ALWAYS },
+	{ "atime", OWFS_ATIME_RELATIVE },
+	{ "relatime", OWFS_ATIME_RELATIVE },
+	{ "norelatime", OWFS_ATIME_RELATIVE },
+	{ "nostrictatime", OWFS_ATIME_RELATIVE },
+};
+
+static void note_atime(struct owfs_opts *o, const char *word)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(atime_words); i++)
+		if (!strcmp(atime_words[i].name, word))
+			o->atime = atime_words[i].atime;
+	if (!strcmp(word, "nodiratime"))
+		o->nodiratime = true;
+	else if (!strcmp(word, "diratime"))
+		o->nodiratime = false;
+}
 
 /* Said to mount(8), to systemd, or without a meaning here. */
 static const char *const fstab_words[] = {
 	"defaults", "auto", "noauto", "nofail", "user", "nouser", "users",
 	"nousers", "owner", "noowner", "group", "nogroup", "_netdev", "loop",
-	"atime", "relatime", "norelatime", "diratime", "strictatime",
-	"nostrictatime", "lazytime", "nolazytime", "silent", "loud", "mand",
+	"atime", "relatime", "norelatime", "diratime", "nodiratime",
+	"strictatime", "nostrictatime", "lazytime", "nolazytime", "silent", "loud", "mand",
 	"nomand", "iversion", "noiversion", "default_permissions",
 };
 
@@ -363,6 +392,7 @@ static int set_option(struct owfs_opts *o, const char *word, bool sloppy)
 	bool known;
 	int ret;
 
+	note_atime(o, word);
 	if (!*word || set_switch(o, word) || is_comment(word) ||
 	    listed(fstab_words, ARRAY_SIZE(fstab_words), word))
 		return 0;

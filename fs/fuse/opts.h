@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "base/atime.h"
 #include "io/window.h"
 
 enum owfs_iomap_mode { OWFS_IOMAP_AUTO, OWFS_IOMAP_ON, OWFS_IOMAP_OFF };
@@ -36,6 +37,8 @@ struct owfs_opts {
 	uid_t uid;
 	gid_t gid;
 	bool writeback;			/* the kernel may keep written pages */
+	enum owfs_atime atime;
+	bool nodiratime;
 	struct owfs_window window;	/* the part of the device that is meant */
 	enum owfs_iomap_mode iomap;
 	unsigned int commit_secs;	/* 0: default */

@@ -196,6 +196,8 @@ static int mount_fs(struct server *srv)
 		.commit_secs = o->commit_secs,
 		.inode_flags = (o->sync ? OWFS_INODE_SYNC : 0) |
 			       (o->dirsync ? OWFS_INODE_DIRSYNC : 0),
+		.atime = o->atime,
+		.nodiratime = o->nodiratime,
 	};
 	int ret = owfs_mount(&srv->fs, &param);
 
@@ -279,7 +281,6 @@ static int server_stop(void *ctx)
 	pthread_rwlock_wrlock(&srv->gate);
 	fs = take_fs(srv);
 	if (fs) {
-		owfs_itable_forget_all(fs);
 		srv->stop_ret = owfs_unmount(fs);
 		if (srv->stop_ret)
 			owfs_msg(srv->msg, OWFS_MSG_ERROR,

@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "base/util.h"
+#include "file/atime.h"
 #include "file/attr.h"
 #include "file/file.h"
 #include "file/flags.h"

@@ -26,8 +26,9 @@
  */
 enum {
 	OP_FORGET = 2, OP_SETATTR = 4, OP_WRITE = 16, OP_RELEASE = 18,
-	OP_SETXATTR = 21, OP_INIT = 26, OP_RELEASEDIR = 29, OP_CREATE = 35, OP_IOCTL = 39,
-	OP_BATCH_FORGET = 42, OP_SYNCFS = 50, OP_TMPFILE = 51, OP_STATX = 52,
+	OP_SETXATTR = 21, OP_INIT = 26, OP_READDIR = 28, OP_RELEASEDIR = 29,
+	OP_CREATE = 35, OP_IOCTL = 39, OP_BATCH_FORGET = 42,
+	OP_READDIRPLUS = 44, OP_SYNCFS = 50, OP_TMPFILE = 51, OP_STATX = 52,
 	OP_COPY_FILE_RANGE_64 = 53,
 };
 
@@ -55,6 +56,7 @@ struct init_out {
 	uint32_t flags2;
 };
 
+/* READ, READDIR and READDIRPLUS have the same, with read_flags. */
 struct write_in {
 	uint64_t fh, offset;
 	uint32_t size, write_flags;
@@ -138,6 +140,7 @@ struct facts {
 	bool kill_sgid;
 	unsigned int patch_at;	/* in the next answer's body */
 	uint32_t patch;		/* 0: nothing */
+	uint32_t open_flags;
 	struct owfs_seat *seat;	/* the session's */
 	uint64_t turn;		/* its turn's number */
 };
@@ -212,6 +215,11 @@ void owfs_session_patch_answer(unsigned int at, uint32_t flags)
 	my_facts->patch = flags;
 }
 
+unsigned int owfs_session_open_flags(void)
+{
+	return my_facts->open_flags;
+}
+
 void *owfs_session_buffer(size_t size)
 {
 	struct facts *f = facts_get();
@@ -240,6 +248,11 @@ static void keep_facts(struct facts *f, const struct in_header *h,
 	uint32_t word;
 
 	f->kill_suidgid = false;
+	f->open_flags = 0;
+	if ((h->opcode == OP_READDIR || h->opcode == OP_READDIRPLUS) &&
+	    len >= sizeof(struct write_in))
+		memcpy(&f->open_flags, (const char *)body +
+		       offsetof(struct write_in, flags), sizeof(word));
 	if (h->opcode == OP_WRITE && len >= sizeof(struct write_in)) {
 		memcpy(&word, (const char *)body +
 		       offsetof(struct write_in, write_flags), sizeof(word));

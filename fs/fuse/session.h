@@ -155,6 +155,8 @@ bool owfs_session_kill_sgid(void);
  * where the library leaves 0: attribute flags.
  */
 void owfs_session_patch_answer(unsigned int at, uint32_t flags);
+/* READDIR, READDIRPLUS: the flags that the directory was opened with. */
+unsigned int owfs_session_open_flags(void);
 /* A page-aligned buffer of this thread, at least @size bytes; NULL no memory. */
 void *owfs_session_buffer(size_t size);
 

@@ -239,6 +239,12 @@ int owfs_itable_open(struct owfs_fs *fs)
 		free(it);
 		return -ENOMEM;
 	}
+	it->it_atimes = owfs_atimes_new();
+	if (!it->it_atimes) {
+		cds_lfht_destroy(it->it_ht, NULL);
+		free(it);
+		return -ENOMEM;
+	}
 	pthread_mutex_init(&it->it_rename, NULL);
 	pthread_mutex_init(&it->it_load_lock, NULL);
 	pthread_cond_init(&it->it_load_done, NULL);
@@ -264,6 +270,7 @@ void owfs_itable_close(struct owfs_fs *fs)
 	}
 	rcu_read_unlock();
 	cds_lfht_destroy(it->it_ht, NULL);
+	owfs_atimes_free(it->it_atimes);
 	pthread_mutex_destroy(&it->it_rename);
 	pthread_mutex_destroy(&it->it_load_lock);
 	pthread_cond_destroy(&it->it_load_done);
@@ -286,8 +293,12 @@ void owfs_inode_touch(struct owfs_inode *inode, owfs_gen_t gen)
 	gen_raise(&inode->i_gen, gen);
 }
 
+/* Whoever finds @inode dead first says what must be known of it later. */
 static void table_note_drop(struct owfs_itable *it, struct owfs_inode *inode)
 {
+	if (inode->i_atime_dirty && inode->i_attr.nlink)
+		owfs_atimes_note(it->it_atimes, inode->i_ino,
+				 &inode->i_attr.atime, &inode->i_atime_noted);
 	gen_raise(&it->it_dropped_gen,
 		  __atomic_load_n(&inode->i_gen, __ATOMIC_SEQ_CST));
 }
@@ -384,6 +395,9 @@ static int inode_read(struct owfs_inode *inode)
 		return owfs_fs_fail(fs, ret, "inode %llu: bad inode item",
 				    (unsigned long long)inode->i_ino);
 	inode->i_type = inode->i_attr.mode & S_IFMT;
+	if (owfs_atimes_take(fs->fs_itable->it_atimes, inode->i_ino,
+			     &inode->i_attr.atime))
+		inode->i_atime_dirty = true;
 	if (inode->i_attr.flags & OWFS_INODE_INTENTS)
 		return owfs_intents_load(inode);
 	return 0;
@@ -592,6 +606,27 @@ size_t owfs_itable_cold(struct owfs_fs *fs, owfs_ino_t *ino, size_t n)
 	return found;
 }
 
+size_t owfs_itable_list_atimes(struct owfs_fs *fs, owfs_ino_t *list,
+			       size_t max)
+{
+	struct owfs_itable *it = fs->fs_itable;
+	size_t n = owfs_atimes_list(it->it_atimes, list, max);
+	struct cds_lfht_iter iter;
+	struct owfs_inode *inode;
+
+	rcu_read_lock();
+	cds_lfht_for_each_entry(it->it_ht, &iter, inode, i_hash) {
+		owfs_rcu_consume(inode);
+		if (!inode->i_atime_dirty)
+			continue;
+		if (n < max)
+			list[n] = inode->i_ino;
+		n++;
+	}
+	rcu_read_unlock();
+	return n;
+}
+
 /*
  * One who comes between our two looks at i_ref either sees -ESTALE or is seen
  * by the second.
@@ -663,6 +698,7 @@ int owfs_inode_store(struct owfs_trans *tr, struct owfs_inode *inode,
 	}
 	if (ret)
 		return owfs_trans_abort(tr, ret, "inode item");
+	inode->i_atime_dirty = false;
 	owfs_inode_touch(inode, tr->gen);
 	return 0;
 }

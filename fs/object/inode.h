@@ -72,6 +72,7 @@ struct owfs_inode {
 	bool i_hashed;			/* inode.c's: was put into the table */
 	bool i_asked;			/* atomic; for, since owfs_itable_cold() looked */
 	bool i_atime_dirty;		/* i_lock; atime newer in memory than in the tree */
+	bool i_atime_noted;		/* atimes.c's: it was told of that */
 	int i_data_err;			/* atomic; sticky: data was lost, fsync says so */
 
 	struct owfs_range_lock i_range;	/* regular files */

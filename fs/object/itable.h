@@ -3,6 +3,7 @@
 #ifndef OWFS_OBJECT_ITABLE_H
 #define OWFS_OBJECT_ITABLE_H
 
+#include "object/atimes.h"
 #include "object/inode.h"
 
 struct owfs_itable {
@@ -13,6 +14,7 @@ struct owfs_itable {
 	pthread_cond_t it_load_done;
 	uint64_t it_remembered;		/* atomic; inodes that the kernel remembers */
 	owfs_gen_t it_dropped_gen;	/* atomic; newest i_gen of any inode dropped */
+	struct owfs_atimes *it_atimes;	/* of inodes that are not in memory */
 	uint64_t it_hash_mask;		/* of name hashes; tests weaken it */
 	/*
 	 * Floor 6's memory of an inode that goes (staging).  Called once, when
@@ -20,6 +22,13 @@ struct owfs_itable {
 	 */
 	void (*it_drop)(struct owfs_inode *inode);
 };
+
+/*
+ * Up to @max of the inodes, in memory or not, whose access time has not been
+ * stored; how many there are.  Nobody else uses the table.
+ */
+size_t owfs_itable_list_atimes(struct owfs_fs *fs, owfs_ino_t *list,
+			       size_t max);
 
 /*
  * An unlinked inode is about to be removed from the tree.  False: somebody

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "base/atime.h"
 #include "trans/super.h"
 #include "tree/btree.h"
 
@@ -41,6 +42,8 @@ struct owfs_fs_param {
 	bool threaded;			/* commit runs in a thread of its own (owfs_fs_start);
 					   otherwise whoever waits for it drives it */
 	enum owfs_errors errors;
+	enum owfs_atime atime;
+	bool nodiratime;
 	size_t cache;			/* bytes of clean metadata; 0: default */
 	unsigned int commit_secs;	/* 0: default, 5 */
 	uint32_t inode_flags;		/* SYNC, DIRSYNC: as if every inode had them */

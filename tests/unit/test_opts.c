@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/util.h"
 #include "fuse/opts.h"
 
 static char dir[] = "/tmp/owfs-opts.XXXXXX";
@@ -104,6 +105,33 @@ static void test_own_options_are_understood(void **state)
 	assert_true(o.writeback);
 	accept(&o, "owfs-fuse -d IMAGE DIR");
 	assert_true(o.debug && o.foreground);
+}
+
+static void test_access_times_have_words(void **state)
+{
+	static const struct { const char *line; enum owfs_atime atime; } words[] = {
+		{ "owfs-fuse IMAGE DIR", OWFS_ATIME_RELATIVE },
+		{ "owfs-fuse -o noatime IMAGE DIR", OWFS_ATIME_NEVER },
+		{ "owfs-fuse -o strictatime IMAGE DIR", OWFS_ATIME_ALWAYS },
+		{ "owfs-fuse -o noatime,relatime IMAGE DIR", OWFS_ATIME_RELATIVE },
+		{ "owfs-fuse -o relatime,noatime IMAGE DIR", OWFS_ATIME_NEVER },
+		{ "owfs-fuse -o strictatime,atime IMAGE DIR", OWFS_ATIME_RELATIVE },
+		{ "owfs-fuse -o lazytime,norelatime IMAGE DIR", OWFS_ATIME_RELATIVE },
+	};
+	struct owfs_opts o;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(words); i++) {
+		accept(&o, words[i].line);
+		assert_int_equal(o.atime, words[i].atime);
+		assert_false(o.nodiratime);
+	}
+	accept(&o, "owfs-fuse -o nodiratime IMAGE DIR");
+	assert_true(o.nodiratime);
+	assert_string_equal(o.kernel, "");	/* libfuse does not know it */
+	accept(&o, "owfs-fuse -o nodiratime,diratime IMAGE DIR");
+	assert_false(o.nodiratime);
 }
 
 static void test_window_takes_sizes(void **state)
@@ -258,6 +286,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain_call_has_defaults),
 		cmocka_unit_test(test_own_options_are_understood),
+		cmocka_unit_test(test_access_times_have_words),
 		cmocka_unit_test(test_window_takes_sizes),
 		cmocka_unit_test(test_other_owners),
 		cmocka_unit_test(test_near_misses_get_a_hint),
