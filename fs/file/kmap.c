@@ -454,6 +454,18 @@ static int begin_once(const struct request *rq, struct owfs_kmap *km)
 	}
 }
 
+/*
+ * A store into a frozen file is stopped before it is made; what is written back
+ * was allowed then.  Zeroing may be the beginning of a truncate.
+ */
+static int check_flags(struct owfs_inode *inode, enum owfs_kmap_op op,
+		       uint64_t pos)
+{
+	if (op < OWFS_KMAP_WRITE || op == OWFS_KMAP_WRITEBACK)
+		return 0;
+	return owfs_flags_may_change(inode, pos >= owfs_file_size(inode));
+}
+
 int owfs_kmap_begin(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
 		    uint64_t count, bool nowait, struct owfs_kmap *km)
 {
@@ -470,6 +482,9 @@ int owfs_kmap_begin(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
 		return ret ? ret : -EINVAL;
 	if (op >= OWFS_KMAP_WRITE && (uint64_t)pos >= OWFS_FILE_BYTES_MAX)
 		return -EFBIG;
+	ret = check_flags(inode, op, (uint64_t)pos);
+	if (ret)
+		return ret;
 	rq.count = min_u64(count, (uint64_t)INT64_MAX - (uint64_t)pos);
 	rq.end = div_round_up((uint64_t)pos + rq.count, bs);
 	if (nowait) {

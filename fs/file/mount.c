@@ -12,6 +12,9 @@
 #include "object/itable.h"
 #include "object/orphan.h"
 
+/* What an empty file with its name takes in the tree, and a bit. */
+#define INODE_BYTES	512u
+
 /* Unlinked inodes cost an unmount at most so many steps; the rest can wait. */
 #define UNMOUNT_STEPS	256u
 
@@ -172,7 +175,8 @@ static uint64_t sub_or_zero(uint64_t a, uint64_t b)
 /*
  * Free is what a writer can still get: what is free and what the next commits
  * make free, without the reserve and without what others were promised.  What
- * reclaim will give back is not counted before it has.
+ * reclaim will give back is not counted before it has.  Inodes are made of
+ * blocks like anything else: their numbers say how many there is room for.
  */
 int owfs_statfs(struct owfs_fs *fs, struct statvfs *st)
 {
@@ -188,6 +192,9 @@ int owfs_statfs(struct owfs_fs *fs, struct statvfs *st)
 	st->f_bfree = sub_or_zero(as.free + as.pinned,
 				  as.reserve + as.reserved);
 	st->f_bavail = st->f_bfree;
+	st->f_files = st->f_blocks * (st->f_bsize / INODE_BYTES);
+	st->f_ffree = st->f_bfree * (st->f_bsize / INODE_BYTES);
+	st->f_favail = st->f_ffree;
 	st->f_namemax = OWFS_NAME_MAX;
 	st->f_fsid = fsid;
 	st->f_flag = owfs_fs_writable(fs) ? ST_RDONLY : 0;

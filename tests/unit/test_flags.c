@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 
 #include "file/flags.h"
+#include "file/kmap.h"
 #include "namei_fixture.h"
 
 #define IMM	OWFS_INODE_IMMUTABLE
@@ -420,6 +421,41 @@ static void test_frozen_bytes_stay(void **state)
 	assert_int_equal(got[10001], 'a');
 }
 
+/* Where the kernel moves the data, it is stopped when it asks for a place. */
+static int kmap(enum owfs_kmap_op op, loff_t pos)
+{
+	struct owfs_kmap km;
+	int ret = owfs_kmap_begin(file, op, pos, 100, false, &km);
+
+	if (!ret)
+		owfs_kmap_end(file, op, pos, 100, -1);
+	return ret;
+}
+
+static void test_places_of_frozen_files(void **state)
+{
+	static const enum owfs_kmap_op stores[] = {
+		OWFS_KMAP_WRITE, OWFS_KMAP_FAULT, OWFS_KMAP_ZERO,
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(stores); i++) {
+		assert_int_equal(set(file, 0), 0);
+		assert_int_equal(kmap(stores[i], 0), 0);
+		assert_int_equal(set(file, IMM), 0);
+		assert_int_equal(kmap(stores[i], 0), -EPERM);
+		assert_int_equal(kmap(stores[i], 10000), -EPERM);
+		assert_int_equal(set(file, APP), 0);
+		assert_int_equal(kmap(stores[i], 0), -EPERM);
+		assert_int_equal(kmap(stores[i], 9999), -EPERM);
+		assert_int_equal(kmap(stores[i], 10000), 0);
+	}
+	assert_int_equal(set(file, IMM), 0);
+	assert_int_equal(kmap(OWFS_KMAP_READ, 0), 0);
+	assert_int_equal(kmap(OWFS_KMAP_REPORT, 0), 0);
+}
+
 /* A kernel that keeps pages tells the times of a write later, as set. */
 static void test_times_of_kept_writes(void **state)
 {
@@ -650,6 +686,7 @@ int main(void)
 		cmocka_unit_test(test_files_with_flags),
 		cmocka_unit_test(test_directories_with_flags),
 		ON_TREE(test_frozen_bytes_stay),
+		ON_TREE(test_places_of_frozen_files),
 		ON_TREE(test_times_of_kept_writes),
 		ON_TREE(test_flags_survive),
 		ON_TREE(test_impossible_flags_are_refused),
