@@ -114,6 +114,26 @@ phase_plain()
 	run mount "$out/plain/tests/mount" check-mount
 }
 
+# prove PHASE MAKE-WORDS...: a search in the plain build; its last line counts.
+prove()
+{
+	local name=$1 log=$out/$1.log
+
+	shift
+	if step "$log" make -C "$out/plain" "$@"; then
+		passed=$((passed + 1))
+	else
+		fail "$name"
+		grep -h -m 10 -E 'VIOLATION|replay|FAIL|no time' "$log"
+	fi
+	say "$name: $(grep -h 'violations=' "$log" | tail -n 1)"
+}
+
+phase_prove()
+{
+	prove prove prove STATES=50000
+}
+
 # What a newcomer does first must not be what breaks unseen.
 phase_quickstart()
 {
@@ -171,7 +191,7 @@ finish()
 
 ./deps.sh build test || exit 1
 ./deps.sh programs || skips+=("some programs: cannot be installed")
-[ $# -gt 0 ] || set -- plain quickstart asan tsan clang
+[ $# -gt 0 ] || set -- plain prove quickstart asan tsan clang
 for phase; do
 	say "phase $phase"
 	"phase_$phase"
