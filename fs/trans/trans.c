@@ -26,12 +26,17 @@
 
 /*
  * A full filesystem is given so many rounds of commit and reclaim that bring
- * nothing, and so many in all.  In a round others have so long to give back
- * what they hold, if nothing else is to be had.
+ * nothing, and so many in all while nobody else holds anything.
+ *
+ * What others hold they give back as soon as they have a processor and the
+ * device: rounds say nothing of that, time does.  In iomap mode it may be the
+ * kernel that holds it, for as long as it likes to keep pages dirty.
  */
 #define RETRY_ROUNDS	6u
 #define RETRY_LAST	100u
 #define RETRY_NSEC	20000000
+#define HELD_MSEC	2000u
+#define HELD_MSEC_KERNEL 120u
 #define RECLAIM_STEPS	64u
 
 static _Thread_local struct owfs_trans *running;
@@ -179,26 +184,45 @@ static void turn_wait(struct owfs_fs *fs)
 	pthread_mutex_unlock(&fs->fs_turn_lock);
 }
 
+static uint64_t now_msec(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* Have others held the same for longer than a working one would? */
+static bool is_held_for_good(const struct owfs_fs *fs,
+			     const struct owfs_retry *r)
+{
+	return now_msec() - r->since > (fs->fs_kernel_io ? HELD_MSEC_KERNEL :
+							   HELD_MSEC);
+}
+
 /*
  * Did the last round bring nothing, nor can another one?  It counts if nobody
  * else could take what it brought.
  */
-static bool is_drained(struct owfs_retry *r, bool had_turn,
-		       const struct owfs_alloc_stat *st)
+static bool is_drained(const struct owfs_fs *fs, struct owfs_retry *r,
+		       bool had_turn, const struct owfs_alloc_stat *st)
 {
 	uint64_t held = st->reserved + st->staged;
 	bool same = st->free == r->last_free && held == r->last_held;
 
 	r->last_free = st->free;
 	r->last_held = held;
+	if (!had_turn || !same)
+		r->since = now_msec();
 	if (!had_turn) {
 		r->tries = 1;
 		return false;
 	}
 	r->tries += same;
-	if (r->tries > RETRY_ROUNDS || ++r->rounds > RETRY_LAST)
-		return true;
-	return !st->pinned && !held;
+	if (held)
+		return is_held_for_good(fs, r);
+	return !st->pinned || r->tries > RETRY_ROUNDS ||
+	       ++r->rounds > RETRY_LAST;
 }
 
 /* Too much waits for a commit: let go of the locks and wait for it. */
@@ -222,9 +246,9 @@ static int make_room(struct owfs_fs *fs, struct owfs_retry *r)
 		r->turn = true;
 	}
 	owfs_alloc_stat(fs->fs_al, &st);
-	if (!reclaimed && is_drained(r, had_turn, &st))
+	if (!reclaimed && is_drained(fs, r, had_turn, &st))
 		return -ENOSPC;
-	if (had_turn && !reclaimed && !st.pinned)
+	if (had_turn && !reclaimed && (!st.pinned || r->tries > 2))
 		turn_wait(fs);
 	return owfs_commit_force(fs);
 }

@@ -89,6 +89,7 @@ int owfs_trans_abort(struct owfs_trans *tr, int err, const char *where);
 struct owfs_retry {
 	unsigned int tries, rounds;
 	uint64_t last_free, last_held;
+	uint64_t since;		/* milliseconds; both are as they are */
 	bool turn;		/* others wait */
 };
 bool owfs_trans_retry(struct owfs_fs *fs, int *ret, struct owfs_retry *r);
