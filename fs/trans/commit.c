@@ -26,23 +26,11 @@
 #include "base/err.h"
 #include "base/util.h"
 #include "trans/commit.h"
+#include "trans/commit_impl.h"
 
 #define NODES_PER_STEP	256	/* 1 MiB at 4 KiB a block */
 #define GROUPS_PER_STEP	64
 #define DEFAULT_SECS	5
-
-/* Inode numbers claimed at once, ahead of use. */
-#define INO_STEP	(1ull << 20)
-
-enum commit_state {
-	COMMIT_IDLE,
-	COMMIT_FINISH,
-	COMMIT_NODES,
-	COMMIT_MAP,
-	COMMIT_FLUSH,
-	COMMIT_SUPER,
-	COMMIT_SETTLE,
-};
 
 static const char *const state_names[] = {
 	[COMMIT_IDLE]	= "seal",
@@ -52,34 +40,6 @@ static const char *const state_names[] = {
 	[COMMIT_FLUSH]	= "flush",
 	[COMMIT_SUPER]	= "super",
 	[COMMIT_SETTLE]	= "settle",
-};
-
-struct owfs_commit {
-	pthread_mutex_t c_lock;
-	pthread_cond_t c_done;		/* a step was made */
-	pthread_cond_t c_work;		/* for the thread: something is wanted */
-
-	bool stepping;			/* somebody is in the machine */
-	owfs_gen_t durable;		/* c_lock; last durable generation */
-	owfs_gen_t wanted;		/* c_lock; commit until this is durable */
-	bool kicked;			/* c_lock; commit soon what there is */
-	bool record;			/* c_lock; write down that there is an error */
-	int err;			/* c_lock; no commit will succeed any more */
-
-	/* the rest is the stepper's */
-	enum commit_state state;
-	bool started;			/* this run has claimed its numbers; also read under c_lock */
-	owfs_gen_t gen;			/* being made durable */
-	struct owfs_btree_sealed sealed;	/* its nodes */
-	struct owfs_btree_sealed before;	/* those of the last durable one */
-	struct owfs_root root;		/* what the superblock will say */
-	struct owfs_super super;	/* the superblock being settled */
-	owfs_ino_t ino_limit;
-	uint64_t seq;			/* last sequence number that was tried */
-
-	pthread_t thread;
-	bool stop;			/* c_lock */
-	bool running;
 };
 
 /* ------------------------------------------------------------ the machine */
@@ -114,88 +74,6 @@ static void commit_finish_nodes(struct owfs_fs *fs, struct owfs_commit *c)
 	}
 }
 
-/*
- * Write @sb to the slot due next, or to another that may be written if that
- * one fails.  No sequence number is tried twice: a write that failed may have
- * reached the device all the same.
- */
-static int write_super(struct owfs_fs *fs, struct owfs_super *sb)
-{
-	struct owfs_commit *c = fs->fs_commit;
-	unsigned int slot = owfs_slots_next(&fs->fs_slots);
-	int ret;
-
-	sb->seq = ++c->seq;
-	ret = owfs_super_write(fs->fs_bd, sb, &fs->fs_slots, slot);
-	if (!ret)
-		return 0;
-	owfs_msg(fs->fs_msg, OWFS_MSG_WARN,
-		 "superblock: slot cannot be written: slot=%u error=%d", slot,
-		 -ret);
-	slot = owfs_slots_after(&fs->fs_slots, slot);
-	return owfs_super_write(fs->fs_bd, sb, &fs->fs_slots, slot);
-}
-
-/*
- * @sb is the device's newest.  Everybody reads the constants at any time, so
- * only what a superblock may change is written.
- */
-static void adopt_super(struct owfs_super *to, const struct owfs_super *sb)
-{
-	to->seq = sb->seq;
-	to->next_gen = sb->next_gen;
-	to->ino_limit = sb->ino_limit;
-	to->state = sb->state;
-	to->error_code = sb->error_code;
-	to->error_count = sb->error_count;
-	to->error_block = sb->error_block;
-	to->error_time = sb->error_time;
-	to->mount_count = sb->mount_count;
-	to->mount_time = sb->mount_time;
-	to->write_time = sb->write_time;
-	to->root[0] = sb->root[0];
-	to->root[1] = sb->root[1];
-}
-
-/* The label is what others than the stepper read and what may change. */
-static void adopt_label(struct owfs_fs *fs, const struct owfs_super *sb)
-{
-	pthread_mutex_lock(&fs->fs_commit->c_lock);
-	memcpy(fs->fs_super.label, sb->label, sizeof(sb->label));
-	pthread_mutex_unlock(&fs->fs_commit->c_lock);
-}
-
-static int settle_super(struct owfs_fs *fs, const struct owfs_super *sb)
-{
-	int ret = owfs_blkdev_flush(fs->fs_bd);
-
-	if (!ret) {
-		adopt_super(&fs->fs_super, sb);
-		adopt_label(fs, sb);
-	}
-	return ret;
-}
-
-static void super_stamp(struct owfs_fs *fs, struct owfs_super *sb)
-{
-	struct timespec now;
-	int err = __atomic_load_n(&fs->fs_error, __ATOMIC_ACQUIRE);
-
-	owfs_fs_now(fs, &now);
-	sb->write_time = now.tv_sec;
-	sb->state &= ~OWFS_STATE_CLEAN;
-	if (!err)
-		return;
-	if (!(sb->state & OWFS_STATE_ERROR) || !sb->error_code) {
-		sb->error_code = -err;
-		sb->error_time = now.tv_sec;
-		sb->error_block = fs->fs_error_block;
-	}
-	if (!(sb->state & OWFS_STATE_ERROR))
-		sb->error_count++;
-	sb->state |= OWFS_STATE_ERROR;
-}
-
 static int commit_write_super(struct owfs_fs *fs, struct owfs_commit *c)
 {
 	struct owfs_super *sb = &c->super;
@@ -205,8 +83,8 @@ static int commit_write_super(struct owfs_fs *fs, struct owfs_commit *c)
 	sb->root[0] = c->root;
 	sb->next_gen = c->gen + 2;
 	sb->ino_limit = c->ino_limit;
-	super_stamp(fs, sb);
-	return write_super(fs, sb);
+	owfs_commit_super_stamp(fs, sb);
+	return owfs_commit_super_write(fs, sb);
 }
 
 /* Waiters go on; only then is what the generation before freed given back. */
@@ -224,7 +102,7 @@ static void commit_publish(struct owfs_fs *fs, struct owfs_commit *c)
 
 static int commit_settle(struct owfs_fs *fs, struct owfs_commit *c)
 {
-	int ret = settle_super(fs, &c->super);
+	int ret = owfs_commit_super_settle(fs, &c->super);
 
 	if (ret)
 		return ret;
@@ -462,10 +340,9 @@ void owfs_commit_poison(struct owfs_fs *fs, int err)
 	pthread_mutex_unlock(&c->c_lock);
 }
 
-/* --------------------------------------- superblocks that are no commit */
+/* -------------------------------------------------------- between commits */
 
-/* Be the stepper between two commits; false: the machine is broken. */
-static bool machine_enter(struct owfs_fs *fs, struct owfs_commit *c)
+bool owfs_commit_enter(struct owfs_fs *fs, struct owfs_commit *c)
 {
 	int ret = 0;
 
@@ -485,159 +362,12 @@ static bool machine_enter(struct owfs_fs *fs, struct owfs_commit *c)
 	return !ret;
 }
 
-static void machine_leave(struct owfs_commit *c)
+void owfs_commit_leave(struct owfs_commit *c)
 {
 	pthread_mutex_lock(&c->c_lock);
 	c->stepping = false;
 	pthread_cond_broadcast(&c->c_done);
 	pthread_mutex_unlock(&c->c_lock);
-}
-
-static int claim_numbers(struct owfs_fs *fs)
-{
-	struct owfs_super sb = fs->fs_super;
-	struct timespec now;
-	int ret;
-
-	owfs_fs_now(fs, &now);
-	sb.next_gen = owfs_open_gen(fs) + 1;
-	pthread_mutex_lock(&fs->fs_ino_lock);
-	sb.ino_limit = min_u64(fs->fs_next_ino + INO_STEP, OWFS_INO_MAX + 1);
-	pthread_mutex_unlock(&fs->fs_ino_lock);
-	sb.mount_count++;
-	sb.mount_time = now.tv_sec;
-	super_stamp(fs, &sb);
-
-	ret = write_super(fs, &sb);
-	if (!ret)
-		ret = settle_super(fs, &sb);
-	if (ret)
-		return ret;
-	pthread_mutex_lock(&fs->fs_ino_lock);
-	fs->fs_ino_limit = sb.ino_limit;
-	pthread_mutex_unlock(&fs->fs_ino_lock);
-	return 0;
-}
-
-int owfs_commit_start_run(struct owfs_fs *fs)
-{
-	struct owfs_commit *c = fs->fs_commit;
-	int ret = 0;
-
-	if (__atomic_load_n(&c->started, __ATOMIC_ACQUIRE))
-		return 0;
-	if (!machine_enter(fs, c))
-		return -EIO;
-	if (!c->started) {
-		ret = claim_numbers(fs);
-		if (!ret)
-			__atomic_store_n(&c->started, true, __ATOMIC_RELEASE);
-	}
-	machine_leave(c);
-	if (!ret)
-		return 0;
-	owfs_fs_fail(fs, ret, "superblock: cannot claim generation %llu",
-		     (unsigned long long)owfs_open_gen(fs));
-	owfs_commit_poison(fs, ret);
-	return ret;
-}
-
-/* The newest superblock into every slot that has an older one, a flush each. */
-static int copy_to_all_slots(struct owfs_fs *fs, const struct owfs_super *sb)
-{
-	struct owfs_slots *slots = &fs->fs_slots;
-	unsigned int i;
-	int ret;
-
-	for (i = 1; i < OWFS_SUPER_SLOTS; i++) {
-		unsigned int slot = owfs_slots_ring_next(slots->newest);
-
-		ret = owfs_super_write(fs->fs_bd, sb, slots, slot);
-		if (!ret)
-			ret = owfs_blkdev_flush(fs->fs_bd);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
-void owfs_commit_forgive(struct owfs_fs *fs)
-{
-	struct owfs_super *sb = &fs->fs_super;
-	struct timespec now;
-
-	owfs_fs_now(fs, &now);
-	sb->state &= ~(OWFS_STATE_ERROR | OWFS_STATE_CLEAN);
-	sb->error_code = sb->error_count = 0;
-	sb->error_time = sb->error_block = 0;
-	sb->check_time = (uint64_t)now.tv_sec;
-}
-
-void owfs_label_get(struct owfs_fs *fs, char label[OWFS_LABEL_MAX + 1])
-{
-	pthread_mutex_lock(&fs->fs_commit->c_lock);
-	memcpy(label, fs->fs_super.label, OWFS_LABEL_MAX + 1);
-	pthread_mutex_unlock(&fs->fs_commit->c_lock);
-}
-
-/* Caller is the stepper between two commits. */
-static int write_label(struct owfs_fs *fs, const char *label)
-{
-	struct owfs_super sb = fs->fs_super;
-	int ret;
-
-	memset(sb.label, 0, sizeof(sb.label));
-	memcpy(sb.label, label, strlen(label));
-	super_stamp(fs, &sb);
-	ret = write_super(fs, &sb);
-	if (!ret)
-		ret = settle_super(fs, &sb);
-	if (ret)
-		return owfs_fs_fail(fs, ret, "superblock: cannot write the label");
-	/* it is durable now; programs that look for labels read the first slot */
-	return copy_to_all_slots(fs, &sb);
-}
-
-int owfs_label_set(struct owfs_fs *fs, const char *label)
-{
-	struct owfs_commit *c = fs->fs_commit;
-	int ret = owfs_fs_writable(fs);
-
-	if (!ret && strlen(label) > OWFS_LABEL_MAX)
-		ret = -EINVAL;
-	if (!ret)
-		ret = owfs_commit_start_run(fs);
-	if (ret)
-		return ret;
-	if (!machine_enter(fs, c))
-		return -EIO;
-	ret = write_label(fs, label);
-	machine_leave(c);
-	return ret;
-}
-
-int owfs_commit_finish(struct owfs_fs *fs)
-{
-	struct owfs_commit *c = fs->fs_commit;
-	bool broken = !machine_enter(fs, c);
-	struct owfs_super sb = fs->fs_super;
-	int ret;
-
-	/* after a failed commit its number may stand on the device */
-	sb.next_gen = max_u64(sb.next_gen, owfs_open_gen(fs) + broken);
-	super_stamp(fs, &sb);
-	if (!broken) {
-		sb.state |= OWFS_STATE_CLEAN;
-		sb.ino_limit = fs->fs_next_ino;
-	}
-	ret = write_super(fs, &sb);
-	if (!ret)
-		ret = settle_super(fs, &sb);
-	if (!ret && !broken)
-		ret = copy_to_all_slots(fs, &sb);
-	if (!broken)
-		machine_leave(c);
-	return ret;
 }
 
 int owfs_commit_format(struct owfs_fs *fs)
@@ -662,31 +392,8 @@ int owfs_commit_format(struct owfs_fs *fs)
 	for (slot = 0; slot < OWFS_SUPER_SLOTS && !ret; slot++) {
 		ret = owfs_super_write(fs->fs_bd, &sb, &fs->fs_slots, slot);
 		if (!ret)
-			ret = settle_super(fs, &sb);
+			ret = owfs_commit_super_settle(fs, &sb);
 	}
-	return ret;
-}
-
-/*
- * The last durable commit again, with the error.  Should the machine be broken,
- * a superblock of the commit that failed may stand on the device; this one is
- * newer.
- */
-static int write_error(struct owfs_fs *fs)
-{
-	bool broken = !machine_enter(fs, fs->fs_commit);
-	struct owfs_super sb = fs->fs_super;
-	int ret = 0;
-
-	if (!((sb.state & OWFS_STATE_ERROR) && sb.error_code) && !fs->fs_down) {
-		sb.next_gen = max_u64(sb.next_gen, owfs_open_gen(fs) + broken);
-		super_stamp(fs, &sb);
-		ret = write_super(fs, &sb);
-		if (!ret)
-			ret = settle_super(fs, &sb);
-	}
-	if (!broken)
-		machine_leave(fs->fs_commit);
 	return ret;
 }
 
@@ -711,7 +418,7 @@ static void record_locked(struct owfs_fs *fs, struct owfs_commit *c)
 		return;
 	c->record = false;
 	pthread_mutex_unlock(&c->c_lock);
-	if (write_error(fs))
+	if (owfs_commit_write_error(fs))
 		owfs_msg(fs->fs_msg, OWFS_MSG_WARN,
 			 "superblock: the error cannot be recorded");
 	pthread_mutex_lock(&c->c_lock);
