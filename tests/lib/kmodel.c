@@ -119,13 +119,35 @@ static void serve(struct kmodel *k)
 		kmodel_violation(k, "the server does not receive: %d", ret);
 }
 
+/* What the server says unasked: only that attributes are stale, so far. */
+static bool take_notification(struct kmodel *k)
+{
+	struct {
+		struct fuse_out_header h;
+		struct fuse_notify_inval_inode_out body;
+	} msg;
+	ssize_t n = recv(k->sock[0], &msg, sizeof(msg),
+			 MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC);
+
+	if (n < (ssize_t)sizeof(msg.h) || msg.h.unique)
+		return false;
+	if (n != sizeof(msg) || msg.h.error != FUSE_NOTIFY_INVAL_INODE ||
+	    msg.body.off >= 0)
+		kmodel_violation(k, "notification %d of %zd bytes", msg.h.error,
+				 n);
+	return recv(k->sock[0], &msg, sizeof(msg), MSG_DONTWAIT) > 0;
+}
+
 static int answer(struct kmodel *k, void *out, size_t room, size_t *len)
 {
 	struct fuse_out_header h;
 	struct iovec iov[2] = { { &h, sizeof(h) }, { out, room } };
 	struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 2 };
-	ssize_t n = recvmsg(k->sock[0], &mh, MSG_DONTWAIT);
+	ssize_t n;
 
+	while (take_notification(k))
+		;
+	n = recvmsg(k->sock[0], &mh, MSG_DONTWAIT);
 	if (n < (ssize_t)sizeof(h) || h.unique != k->unique ||
 	    h.len != (size_t)n || (mh.msg_flags & MSG_TRUNC)) {
 		kmodel_violation(k, "request %llu: no answer, or a strange one: %zd",
