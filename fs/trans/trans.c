@@ -202,7 +202,8 @@ static bool is_held_for_good(const struct owfs_fs *fs,
 
 /*
  * Did the last round bring nothing, nor can another one?  It counts if nobody
- * else could take what it brought.
+ * else could take what it brought.  And only if all is as it was before the
+ * last attempt: what came back after it was refused has not been tried for.
  */
 static bool is_drained(const struct owfs_fs *fs, struct owfs_retry *r,
 		       bool had_turn, const struct owfs_alloc_stat *st)
@@ -221,8 +222,9 @@ static bool is_drained(const struct owfs_fs *fs, struct owfs_retry *r,
 	r->tries += same;
 	if (held)
 		return is_held_for_good(fs, r);
-	return !st->pinned || r->tries > RETRY_ROUNDS ||
-	       ++r->rounds > RETRY_LAST;
+	if (++r->rounds > RETRY_LAST)
+		return true;
+	return same && (!st->pinned || r->tries > RETRY_ROUNDS);
 }
 
 /* Too much waits for a commit: let go of the locks and wait for it. */
@@ -248,7 +250,8 @@ static int make_room(struct owfs_fs *fs, struct owfs_retry *r)
 	owfs_alloc_stat(fs->fs_al, &st);
 	if (!reclaimed && is_drained(fs, r, had_turn, &st))
 		return -ENOSPC;
-	if (had_turn && !reclaimed && (!st.pinned || r->tries > 2))
+	if (had_turn && !reclaimed && st.reserved + st.staged &&
+	    (!st.pinned || r->tries > 2))
 		turn_wait(fs);
 	return owfs_commit_force(fs);
 }
