@@ -15,6 +15,7 @@
 
 /* What an asked kernel has to send first, and how long it gets for that. */
 #define ROUND_NSEC	50000000
+#define REST_MAX_SECS	31u
 
 /* Down to seven eighths, so that not every new inode sends another away. */
 static uint64_t too_many(const struct owfs_prune *p, const struct owfs_fs *fs)
@@ -57,32 +58,63 @@ static bool send_away(struct server *srv, const owfs_ino_t *ino, size_t n)
 	return !ret;
 }
 
+/* How many inodes the kernel has let go of so far; false: the filesystem is gone. */
+static bool forgotten(struct server *srv, uint64_t *n)
+{
+	if (server_enter(srv))
+		return false;
+	*n = owfs_itable_forgotten(srv->fs);
+	server_leave(srv);
+	return true;
+}
+
 /*
  * The first look at the table clears who was asked for; the next finds the cold
- * ones.  What the kernel is using stays, so a round that sent nothing away is
- * the last until another inode comes.
+ * ones.  What the kernel is using stays.  True: it let go of some.
  */
-static void prune(struct server *srv)
+static bool prune(struct server *srv)
 {
 	const struct timespec moment = { .tv_nsec = ROUND_NSEC };
+	uint64_t before, now;
 	owfs_ino_t *ino;
 	unsigned int idle;
-	bool more = true;
+	bool helped = false;
 	size_t n;
 
-	for (idle = 0; more && idle < 2; ) {
+	if (!forgotten(srv, &before))
+		return false;
+	for (idle = 0; idle < 2; before = now) {
 		n = choose(srv, &ino);
-		idle = n ? 0 : idle + 1;
-		more = send_away(srv, ino, n) &&
-		       !__atomic_load_n(&srv->prune.stop, __ATOMIC_ACQUIRE);
+		if (!send_away(srv, ino, n) ||
+		    __atomic_load_n(&srv->prune.stop, __ATOMIC_ACQUIRE))
+			idle = 2;
 		free(ino);
 		if (n)
 			nanosleep(&moment, NULL);
+		if (!forgotten(srv, &now))
+			break;
+		idle = n && now != before ? 0 : idle + 1;
+		helped |= n && now != before;
 	}
 #ifdef __GLIBC__
 	/* what a burst of lookups took is the machine's again */
 	malloc_trim(0);
 #endif
+	return helped;
+}
+
+/* If the kernel cannot help, ask it less and less often.  Ends early to stop. */
+static void rest(struct owfs_prune *p, bool helped)
+{
+	struct timespec until;
+
+	p->rest_secs = helped ? 0 : min_u64(2 * p->rest_secs + 1, REST_MAX_SECS);
+	if (!p->rest_secs)
+		return;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += (time_t)p->rest_secs;
+	while (sem_timedwait(&p->wanted, &until) && errno == EINTR)
+		;
 }
 
 static void *prune_thread(void *arg)
@@ -95,7 +127,9 @@ static void *prune_thread(void *arg)
 			;
 		if (__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE))
 			return NULL;
-		prune(srv);
+		rest(p, prune(srv));
+		if (__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE))
+			return NULL;
 		__atomic_store_n(&p->asked, false, __ATOMIC_RELEASE);
 	}
 }

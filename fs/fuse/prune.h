@@ -21,6 +21,7 @@ struct server;
 struct owfs_prune {
 	uint64_t limit;		/* inodes; set before use */
 	sem_t wanted;
+	uint64_t rest_secs;	/* the thread's: how long after the last round */
 	bool asked;		/* atomic; the thread has been told */
 	bool stop;		/* atomic */
 	bool running;

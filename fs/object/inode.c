@@ -538,6 +538,7 @@ static void forgotten(struct owfs_inode *inode)
 	struct owfs_itable *it = inode->i_fs->fs_itable;
 
 	__atomic_fetch_sub(&it->it_remembered, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&it->it_forgotten, 1, __ATOMIC_RELAXED);
 	owfs_iput(inode);
 }
 
@@ -577,6 +578,11 @@ void owfs_itable_forget_all(struct owfs_fs *fs)
 uint64_t owfs_itable_remembered(const struct owfs_fs *fs)
 {
 	return __atomic_load_n(&fs->fs_itable->it_remembered, __ATOMIC_RELAXED);
+}
+
+uint64_t owfs_itable_forgotten(const struct owfs_fs *fs)
+{
+	return __atomic_load_n(&fs->fs_itable->it_forgotten, __ATOMIC_RELAXED);
 }
 
 static bool is_cold(struct owfs_inode *inode)

@@ -129,6 +129,8 @@ void owfs_inode_remember(struct owfs_inode *inode);
 void owfs_inode_forget(struct owfs_fs *fs, owfs_ino_t ino, uint64_t n);
 /* How many inodes the kernel remembers; each costs memory here, too. */
 uint64_t owfs_itable_remembered(const struct owfs_fs *fs);
+/* How many it has forgotten since the mount. */
+uint64_t owfs_itable_forgotten(const struct owfs_fs *fs);
 /*
  * The numbers of up to @n inodes that are only here because the kernel remembers
  * them, and that nobody has asked for since the last time.

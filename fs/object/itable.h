@@ -12,7 +12,8 @@ struct owfs_itable {
 					   between directories */
 	pthread_mutex_t it_load_lock;	/* with it_load_done: waiting for i_state */
 	pthread_cond_t it_load_done;
-	uint64_t it_remembered;		/* atomic; inodes that the kernel remembers */
+	uint64_t it_remembered;		/* atomic; inodes that the kernel remembers ... */
+	uint64_t it_forgotten;		/* atomic; ... and has ever forgotten */
 	owfs_gen_t it_dropped_gen;	/* atomic; newest i_gen of any inode dropped */
 	struct owfs_atimes *it_atimes;	/* of inodes that are not in memory */
 	uint64_t it_hash_mask;		/* of name hashes; tests weaken it */
