@@ -9,7 +9,6 @@
 
 #include "fuse/server.h"
 
-#define DEFAULT_CACHE	(64u << 20)	/* as floor 4 has it */
 #define INODE_BYTES	1024u		/* with what the allocator adds, and its hash */
 #define CHUNK		512u		/* inodes in one notification */
 
@@ -147,7 +146,7 @@ void owfs_prune_look(struct server *srv)
 void owfs_prune_start(struct server *srv)
 {
 	struct owfs_prune *p = &srv->prune;
-	size_t cache = srv->opts->cache ? srv->opts->cache : DEFAULT_CACHE;
+	size_t cache = srv->opts->cache ? srv->opts->cache : OWFS_CACHE_DEFAULT;
 
 	p->limit = cache / INODE_BYTES;
 	sem_init(&p->wanted, 0, 0);

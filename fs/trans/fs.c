@@ -15,8 +15,6 @@
 #include "trans/commit.h"
 #include "trans/tree_ops.h"
 
-#define DEFAULT_CACHE	(64u << 20)
-
 /* ------------------------------------------------------------ environment */
 
 static void system_now(void *ctx, struct timespec *ts)
@@ -286,7 +284,7 @@ static int open_floors(struct owfs_fs *fs)
 	ret = owfs_bufcache_create(&fs->fs_bc, fs->fs_bd, sb->blocksize,
 				   sb->nblocks, sb->csum_seed,
 				   fs->fs_param.cache ? fs->fs_param.cache
-						      : DEFAULT_CACHE,
+						      : OWFS_CACHE_DEFAULT,
 				   fs->fs_msg);
 	if (ret)
 		return ret;

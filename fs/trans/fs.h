@@ -30,6 +30,8 @@ enum owfs_errors {
 	OWFS_ERRORS_SHUTDOWN,		/* answer everything with EIO */
 };
 
+#define OWFS_CACHE_DEFAULT	(64u << 20)	/* bytes */
+
 struct owfs_fs_param {
 	struct owfs_blkdev *bd;		/* stays the caller's */
 	const struct owfs_env *env;	/* NULL: the system's */

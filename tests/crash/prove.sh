@@ -41,7 +41,7 @@ add crash_states crash_states \
 echo "faults:"
 add fault_points runs "$(./c_fault)"
 echo "races:"
-for storm in storm storm_broken storm_file storm_full; do
+for storm in storm storm_broken storm_file storm_full storm_over; do
 	if ../stress/$storm "$race_seconds" "$seed"; then
 		races=$((races + 1))
 	else
