@@ -2,7 +2,8 @@
 /*
  * The crash search by the thousand: every sequence of two operations out of a
  * list, samples of three, and long random runs; each cut at every write, with
- * the combinations of what may have arrived.
+ * the combinations of what may have arrived; and the recovery of a mount after
+ * a crash and the repair of a damaged image, cut in the same way.
  *
  *	c_prove [states=N] [seconds=N] [seed=N] [jobs=N] [units=FROM-TO]
  *
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "c_prove.h"
 #include "search.h"
 
 #define JOBS_MAX	64
@@ -112,8 +114,6 @@ static int run_script(struct search *s, const struct op *ops, unsigned int n)
 	s->setup = setup;
 	s->nsetup = ARRAY_SIZE(setup);
 	s->cut_extents = CUT_EXTENTS;
-	s->depth = 2;
-	s->nest_every = 40;
 	s->plan = (struct states_plan){ .seeded = 1, .windows = true };
 	return search_run(s);
 }
@@ -128,6 +128,8 @@ static int run_pair(struct search *s, uint64_t n)
 	const uint64_t pair = n * step % (NLIST * NLIST);
 	const struct op ops[2] = { list[pair / NLIST], list[pair % NLIST] };
 
+	s->depth = 2;
+	s->nest_every = 40;
 	return run_script(s, ops, 2);
 }
 
@@ -139,6 +141,42 @@ static int run_triple(struct search *s)
 
 	for (i = 0; i < 3; i++)
 		ops[i] = list[rng_below(&rng, NLIST)];
+	s->depth = 2;
+	s->nest_every = 40;
+	return run_script(s, ops, 3);
+}
+
+/* ----------------------------------------------------------------- recovery */
+
+/* What leaves work for a mount, all the more while "a", "c" and "f" are open. */
+static const struct op leaving[] = {
+	OP(UNLINK, .path = "a"), OP(UNLINK, .path = "c"),
+	OP(UNLINK, .path = "f"), OP(UNLINK, .path = "d0/c"),
+	OP(RENAME, .path = "a", .path2 = "f"),
+	OP(RENAME, .path = "d0/a", .path2 = "c"),
+	OP(RENAME, .path = "f", .path2 = "a"),
+	OP(TRUNCATE, .path = "f", .pos = BLOCK),
+	OP(TRUNCATE, .path = "a", .pos = 0),
+	OP(PUNCH, .path = "f", AT(100, 11 * BLOCK)),
+	OP(ZERO, .path = "f", AT(BLOCK, 9 * BLOCK)),
+	OP(WRITE, .path = "f", AT(3 * BLOCK, 3 * BLOCK)),
+	OP(SYNC),
+};
+
+/* Crash while there is work left, recover, crash in the middle of that, three deep. */
+static int run_recovery(struct search *s)
+{
+	struct rng rng = { s->seed };
+	struct op ops[3];
+	unsigned int i;
+
+	for (i = 0; i < 3; i++)
+		ops[i] = leaving[rng_below(&rng, ARRAY_SIZE(leaving))];
+	s->hold[0] = "a";
+	s->hold[1] = "c";
+	s->hold[2] = "f";
+	s->depth = 3;
+	s->recover_every = 16;
 	return run_script(s, ops, 3);
 }
 
@@ -177,12 +215,12 @@ static int run_scene(struct search *s, uint64_t n)
 /* -------------------------------------------------------------------- units */
 
 /* The totals, in the order in which they are printed. */
-enum { UNITS, OPERATIONS, ENOSPC_ANSWERS, NESTED, AGAIN, STATES, VIOLATIONS,
-       NTOTALS };
+enum { UNITS, OPERATIONS, ENOSPC_ANSWERS, RECOVERIES, REPAIRS, REPAIR_STATES,
+       AGAIN, NESTED, STATES, VIOLATIONS, NTOTALS };
 
 static const char *const total_names[NTOTALS] = {
-	"units", "operations", "enospc", "nested", "again", "crash_states",
-	"violations",
+	"units", "operations", "enospc", "recoveries", "repairs",
+	"repair_states", "again", "nested", "crash_states", "violations",
 };
 
 struct asked {
@@ -190,30 +228,62 @@ struct asked {
 	unsigned int jobs;
 };
 
-/* Two of four are pairs, which come round after NLIST * NLIST of them. */
-static void run_unit(const struct asked *a, uint64_t unit, uint64_t *total)
-{
-	struct search s = { .once = true };
-	int ret;
+/* Of so many units: pairs, a triple, long runs, recoveries, repairs. */
+#define KINDS	6
 
-	s.seed = (a->seed << 32) + unit;
-	s.discard = unit & 4;
-	if (unit % 4 < 2)
-		ret = run_pair(&s, unit / 4 * 2 + unit % 4);
-	else if (unit % 4 == 2)
-		ret = run_triple(&s);
-	else
-		ret = run_scene(&s, unit / 4);
-	if (ret)
-		fprintf(stderr, "replay: c_prove seed=%" PRIu64 " units=%" PRIu64 "-%" PRIu64 "\n",
-			a->seed, unit, unit);
-	total[UNITS]++;
+static int run_search(struct search *s, uint64_t round, unsigned int kind)
+{
+	switch (kind) {
+	case 0:
+	case 1:
+		return run_pair(s, round * 2 + kind);
+	case 2:
+		return run_triple(s);
+	case 3:
+		return run_scene(s, round);
+	default:
+		return run_recovery(s);
+	}
+}
+
+static int search_unit(uint64_t seed, uint64_t unit, uint64_t *total)
+{
+	struct search s = { .once = true, .seed = seed, .discard = unit & 4 };
+	int ret = run_search(&s, unit / KINDS, unit % KINDS);
+
 	total[OPERATIONS] += s.ops;
 	total[ENOSPC_ANSWERS] += s.enospc;
+	total[RECOVERIES] += s.recoveries;
 	total[NESTED] += s.nested;
 	total[AGAIN] += s.again;
 	total[STATES] += s.states;
 	total[VIOLATIONS] += s.violations + (ret && !s.violations);
+	return ret;
+}
+
+static int repair_unit(uint64_t seed, uint64_t unit, uint64_t *total)
+{
+	struct repair_cuts rc = { .seed = seed, .number = unit / KINDS };
+	int ret = repair_cuts_run(&rc);
+
+	total[REPAIRS]++;
+	total[REPAIR_STATES] += rc.states;
+	total[AGAIN] += rc.again;
+	total[STATES] += rc.states;
+	total[VIOLATIONS] += ret != 0;
+	return ret;
+}
+
+static void run_unit(const struct asked *a, uint64_t unit, uint64_t *total)
+{
+	const uint64_t seed = (a->seed << 32) + unit;
+	int ret = unit % KINDS == KINDS - 1 ? repair_unit(seed, unit, total)
+					    : search_unit(seed, unit, total);
+
+	if (ret)
+		fprintf(stderr, "replay: c_prove seed=%" PRIu64 " units=%" PRIu64 "-%" PRIu64 "\n",
+			a->seed, unit, unit);
+	total[UNITS]++;
 }
 
 /* Every job takes each so-manieth unit and its share of the states. */

@@ -8,11 +8,13 @@
 
 #include "base/util.h"
 #include "check.h"
+#include "claims.h"
 #include "file/attr.h"
 #include "file/file.h"
 #include "rig.h"
 
-#define HOLDS	3	/* files kept open without a name */
+#define HOLDS	SEARCH_HOLDS
+#define RECOVERY_STEPS	10000	/* one that takes more does not end */
 #define FORMAT_GEN	1	/* the generation that mkfs commits */
 
 /* The state after operation number i; [0] is how the run began. */
@@ -33,6 +35,7 @@ struct run {
 	struct hist *hist;
 	unsigned int n;			/* operations done */
 	unsigned int depth;
+	bool recovery;			/* nothing but what a mount does by itself */
 	uint64_t seed;
 	struct seen seen;
 	struct owfs_inode *hold[HOLDS];
@@ -201,6 +204,16 @@ static int compare_live(struct run *r)
 	return violation(r, "the mounted filesystem differs: error=%d", err);
 }
 
+static void hold_at_first(struct run *r)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < HOLDS && r->depth == 1; i++)
+		if (r->s->hold[i])
+			r->hold[i] = rig_lookup(r->fs, r->s->hold[i], &err);
+}
+
 static int run_forward(struct run *r)
 {
 	unsigned int i;
@@ -209,6 +222,7 @@ static int run_forward(struct run *r)
 	ret = rig_mount(&r->fs, r->e, &r->env, 0, &quiet);
 	if (ret)
 		return violation(r, "mount: %s", strerror(-ret));
+	hold_at_first(r);
 	for (i = 0; i < r->s->nops; i++) {
 		play_background(r);
 		if (!r->fs)
@@ -220,6 +234,46 @@ static int run_forward(struct run *r)
 	}
 	play_background(r);
 	return compare_live(r);
+}
+
+/* All that orphans and intents ask for; 0, or why it could not be done. */
+static int reclaim_all(struct run *r)
+{
+	unsigned int i;
+	int ret = 1;
+
+	for (i = 0; ret > 0; i++) {
+		if (i == RECOVERY_STEPS)
+			return -ELOOP;
+		ret = owfs_reclaim_step(r->fs);
+		if (ret == -EAGAIN)
+			ret = owfs_syncfs(r->fs) ? -EIO : 1;
+		else if (rng_below(&r->rng, 3) == 0)
+			owfs_commit_step(r->fs, rng_below(&r->rng, 2));
+	}
+	return ret;
+}
+
+/*
+ * What a mount after a crash does by itself: claims numbers, gives back what is
+ * doomed or has no name, and at the end is unmounted with nothing left to do.
+ */
+static int run_recovery(struct run *r)
+{
+	int ret = rig_mount(&r->fs, r->e, &r->env, 0, &quiet);
+
+	if (ret)
+		return violation(r, "mount: %s", strerror(-ret));
+	ret = reclaim_all(r);
+	if (ret)
+		return violation(r, "recovery: %s", strerror(-ret));
+	if (compare_live(r))
+		return -1;
+	ret = owfs_unmount(r->fs);
+	r->fs = NULL;
+	if (ret)
+		return violation(r, "unmount: %s", strerror(-ret));
+	return 0;
 }
 
 /* ---------------------------------------------------------------- judging */
@@ -278,22 +332,23 @@ static void dump_state(struct run *r, struct emubd *e, unsigned int lo,
 	model_free(m);
 }
 
-static int check_state(struct emubd *e, bool previous)
+static int check_state(struct emubd *e, bool previous,
+		       struct owfs_check_report *rep)
 {
 	struct owfs_check_param p = {
 		.commits = previous ? OWFS_CHECK_PREVIOUS : OWFS_CHECK_CURRENT,
 		.msg = &quiet,
 	};
-	struct owfs_check_report rep;
-	int ret = owfs_check(emubd_blkdev(e), &p, &rep);
+	int ret = owfs_check(emubd_blkdev(e), &p, rep);
 
-	return ret ? ret : (int)rep.problems;
+	return ret ? ret : (int)rep->problems;
 }
 
 /* Mount, walk, compare, check.  The number of the operation, or -1. */
 static int judge_commit(struct run *r, struct emubd *e, unsigned int flags,
 			unsigned int lo, unsigned int hi, const char *what)
 {
+	struct owfs_check_report rep;
 	struct owfs_fs *fs;
 	uint64_t d;
 	int ret, k;
@@ -314,7 +369,7 @@ static int judge_commit(struct run *r, struct emubd *e, unsigned int flags,
 		return violation(r, "%s: no prefix from %u to %u looks like this",
 				 what, lo, hi);
 	}
-	ret = check_state(e, flags & RIG_FALLBACK);
+	ret = check_state(e, flags & RIG_FALLBACK, &rep);
 	if (ret)
 		return violation(r, "%s: the check found %d", what, ret);
 	return k;
@@ -337,19 +392,25 @@ static int has_fallback(struct run *r, struct emubd *e, const char *what)
 }
 
 static int search_from(struct search *s, struct emubd *base,
-		       struct model *model, unsigned int depth, uint64_t seed);
+		       struct model *model, unsigned int depth, uint64_t seed,
+		       bool recovery);
 
-static int go_on(struct run *r, struct emubd *e, int k, uint64_t seed)
+static int go_on(struct run *r, struct emubd *e, int k, bool recovery)
 {
 	struct model *m = model_clone(r->first);
 	int i, ret;
 
 	for (i = 1; i <= k; i++)
 		model_apply(m, &r->ops[i]);
-	r->s->nested++;
-	ret = search_from(r->s, e, m, r->depth + 1, seed);
+	ret = search_from(r->s, e, m, r->depth + 1, rng_next(&r->rng), recovery);
 	model_free(m);
 	return ret;
+}
+
+/* One of @every states to go on from; 0: none. */
+static bool is_chosen(struct run *r, unsigned int every)
+{
+	return r->depth < r->s->depth && every && rng_below(&r->rng, every) == 0;
 }
 
 /*
@@ -384,7 +445,7 @@ static int go_on_fallback(struct run *r, struct emubd *old, int k)
 	if (ret)
 		return violation(r, "going on after a fallback: %s",
 				 strerror(-ret));
-	return go_on(r, old, k, rng_next(&r->rng));
+	return go_on(r, old, k, false);
 }
 
 /*
@@ -395,18 +456,18 @@ static int judge_fallback(struct run *r, struct emubd *e, unsigned int hi,
 			  const char *what)
 {
 	struct emubd *old = emubd_fork(e);
+	struct owfs_check_report rep;
 	int k;
 
 	if (r->depth > 1) {
-		k = check_state(old, true);
+		k = check_state(old, true, &rep);
 		if (k)
 			violation(r, "%s: the check of the older commit found %d",
 				  what, k);
 		k = k ? -1 : 0;
 	} else {
 		k = judge_commit(r, old, RIG_FALLBACK, 0, hi, what);
-		if (k >= 0 && r->depth < r->s->depth && r->s->nest_every &&
-		    rng_below(&r->rng, 2 * r->s->nest_every) == 0 &&
+		if (k >= 0 && is_chosen(r, 2 * r->s->nest_every) &&
 		    go_on_fallback(r, old, k))
 			k = -1;
 	}
@@ -422,11 +483,12 @@ static int judge_new(struct run *r, struct emubd *e, unsigned int lo,
 	int older = k < 0 ? 0 : has_fallback(r, e, what);
 
 	r->s->states++;
+	r->s->nested += r->depth > 1;
 	if (older < 0 || (older && judge_fallback(r, e, hi, what) < 0))
 		return -1;
-	if (k >= 0 && r->depth < r->s->depth && r->s->nest_every &&
-	    rng_below(&r->rng, r->s->nest_every) == 0 &&
-	    go_on(r, e, k, rng_next(&r->rng)))
+	if (k >= 0 && is_chosen(r, r->s->nest_every) && go_on(r, e, k, false))
+		return -1;
+	if (k >= 0 && is_chosen(r, r->s->recover_every) && go_on(r, e, k, true))
 		return -1;
 	return k;
 }
@@ -491,7 +553,7 @@ static int run_cuts(struct run *r)
 	unsigned int every = r->s->cut_every ? r->s->cut_every : 1;
 
 	/* deeper down a sample is enough: there are many runs */
-	if (r->depth > 1)
+	if (r->depth > 1 && !r->recovery)
 		every = (unsigned int)max_u64(every, len / 4 + 1);
 	for (cut = rng_below(&r->rng, every); cut <= len;
 	     cut += 1 + rng_below(&r->rng, 2 * every - 1))
@@ -500,90 +562,29 @@ static int run_cuts(struct run *r)
 	return 0;
 }
 
-/* ---------------------------------------------------------- what was written */
-
-/* The first generation that the newest superblock does not claim. */
-struct claims {
-	owfs_gen_t durable, written;	/* written: not flushed yet */
-};
-
-/* A block of metadata in a write; 0: something else. */
-static owfs_gen_t gen_of_block(const struct emubd_event *ev, uint64_t off,
-			       uint32_t blocksize)
-{
-	struct owfs_block_hdr hdr;
-	uint32_t magic;
-
-	emubd_event_data(ev, off, &hdr, sizeof(hdr));
-	magic = le32_to_cpu(hdr.bh_magic);
-	if ((magic != OWFS_NODE_MAGIC && magic != OWFS_MAP_MAGIC &&
-	     magic != OWFS_BITMAP_MAGIC) ||
-	    (le64_to_cpu(hdr.bh_addr[0]) * blocksize != ev->pos + off &&
-	     le64_to_cpu(hdr.bh_addr[1]) * blocksize != ev->pos + off))
-		return 0;
-	return le64_to_cpu(hdr.bh_gen);
-}
-
-static int check_write(struct run *r, const struct emubd_event *ev,
-		       struct claims *c, uint32_t blocksize)
-{
-	unsigned char sector[OWFS_SUPER_BYTES];
-	struct owfs_super sb;
-	unsigned int slot;
-	owfs_gen_t gen;
-	uint64_t off;
-
-	if (ev->len == OWFS_SUPER_BYTES) {
-		emubd_event_data(ev, 0, sector, sizeof(sector));
-		if (!owfs_super_from_disk(&sb, &slot, sector, NULL))
-			c->written = sb.next_gen;
-		return 0;
-	}
-	for (off = 0; off < ev->len; off += blocksize) {
-		gen = gen_of_block(ev, off, blocksize);
-		if (gen >= c->durable)
-			return violation(r, "block %llu of generation %llu written, claimed are those below %llu",
-					 (unsigned long long)((ev->pos + off) /
-							      blocksize),
-					 (unsigned long long)gen,
-					 (unsigned long long)c->durable);
-	}
-	return 0;
-}
-
-/*
- * No block carries a generation that the last durable superblock does not claim
- * (T2): else a crash could leave it behind for somebody who has the same number.
- */
-static int check_claims(struct run *r)
-{
-	size_t i, len = emubd_log_len(r->e);
-	const struct emubd_event *ev;
-	struct owfs_slots slots;
-	struct owfs_super sb;
-	struct claims c;
-
-	if (owfs_super_read(emubd_blkdev(r->base), &sb, &slots, NULL))
-		return violation(r, "no superblock to begin with");
-	c.durable = c.written = sb.next_gen;
-	for (i = 0; i < len; i++) {
-		ev = emubd_log_at(r->e, i);
-		if (ev->kind == EMUBD_FLUSH)
-			c.durable = c.written;
-		if (ev->kind == EMUBD_WRITE &&
-		    check_write(r, ev, &c, sb.blocksize))
-			return -1;
-	}
-	return 0;
-}
-
 /* -------------------------------------------------------------------- runs */
 
+/* Recovery has nothing left behind. */
+static int check_recovered(struct run *r)
+{
+	struct owfs_check_report rep;
+	int ret = check_state(r->e, false, &rep);
+
+	if (ret)
+		return violation(r, "after recovery: the check found %d", ret);
+	if (rep.orphans || !rep.clean)
+		return violation(r, "after recovery: orphans=%llu clean=%d",
+				 (unsigned long long)rep.orphans, rep.clean);
+	return 0;
+}
+
 static int search_from(struct search *s, struct emubd *base,
-		       struct model *model, unsigned int depth, uint64_t seed)
+		       struct model *model, unsigned int depth, uint64_t seed,
+		       bool recovery)
 {
 	struct run r = { .s = s, .depth = depth, .seed = seed,
-			 .rng = { seed }, .base = base };
+			 .rng = { seed }, .base = base, .recovery = recovery };
+	char why[CLAIMS_WHY];
 	int ret;
 
 	rig_env_init(&r.env, seed);
@@ -597,12 +598,15 @@ static int search_from(struct search *s, struct emubd *base,
 	r.e = emubd_fork(base);
 	emubd_record(r.e, true);
 
-	ret = run_forward(&r);
+	s->recoveries += recovery;
+	ret = recovery ? run_recovery(&r) : run_forward(&r);
+	if (!ret && recovery)
+		ret = check_recovered(&r);
 	drop_holds(&r);
 	if (r.fs)
 		owfs_mount_abandon(r.fs);
-	if (!ret)
-		ret = check_claims(&r);
+	if (!ret && claims_check(base, r.e, why))
+		ret = violation(&r, "%s", why);
 	if (!ret)
 		ret = run_cuts(&r);
 
@@ -650,7 +654,7 @@ int search_run(struct search *s)
 	if (base)
 		ret = s->nsetup ? set_up(s, &env, base, m) : 0;
 	if (!ret)
-		ret = search_from(s, base, m, 1, s->seed);
+		ret = search_from(s, base, m, 1, s->seed, false);
 	emubd_destroy(base);
 	model_free(m);
 	return ret;

@@ -8,13 +8,15 @@
  * state after some prefix of the operations that is not older than the last
  * promise (P2), passes the full check, and if the commit before shows some
  * prefix, too (P4).  From a sample of the states the run goes on: operate,
- * commit, crash again.
+ * commit, crash again; or recover and do nothing else, cut everywhere.
  */
 #ifndef OWFS_TESTS_SEARCH_H
 #define OWFS_TESTS_SEARCH_H
 
 #include "model.h"
 #include "states.h"
+
+#define SEARCH_HOLDS	3	/* files kept open, with or without a name */
 
 struct search {
 	uint64_t seed;
@@ -23,6 +25,7 @@ struct search {
 	const struct op *script;	/* these @nops instead of random ones */
 	const struct op *setup;		/* @nsetup, done and durable before the run */
 	unsigned int nsetup;
+	const char *hold[SEARCH_HOLDS];	/* open from the beginning */
 	unsigned int cut_extents;	/* more at once become an intent; 0: default */
 	uint64_t bytes;			/* of the device; 0: 16 MiB */
 	uint32_t blocksize;		/* 0: 4096 */
@@ -32,11 +35,14 @@ struct search {
 	unsigned int cut_every;		/* look at one of so many cuts; 0: all */
 	struct states_plan plan;	/* states after a cut */
 	bool once;			/* a state that comes again is not judged again */
-	unsigned int nest_every;	/* go on from one of so many states */
+	unsigned int nest_every;	/* go on from one of so many states; 0: never */
+	unsigned int recover_every;	/* recover from one of so many; 0: never */
 	bool verbose;
 
 	/* what came of it */
-	uint64_t states, nested, ops, enospc, cuts;
+	uint64_t states, ops, enospc, cuts;
+	uint64_t nested;		/* of the states: after a crash after a crash */
+	uint64_t recoveries;
 	uint64_t again;			/* states that had been judged before */
 	uint64_t violations;
 };

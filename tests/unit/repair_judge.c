@@ -12,7 +12,6 @@
 #include "file/attr.h"
 #include "file/file.h"
 #include "file/namei.h"
-#include "repair.h"
 #include "repair_judge.h"
 #include "trans/trans.h"
 
@@ -35,6 +34,8 @@ static void collect(void *ctx, enum owfs_msg_level level, const char *line)
 	r->len += n;
 	r->text[r->len++] = '\n';
 	r->text[r->len] = '\0';
+	if (r->marked)
+		emubd_mark(r->marked, r->len);
 }
 
 static bool names_inode(const struct report *r, owfs_ino_t ino)
@@ -63,8 +64,7 @@ static bool say_yes(void *ctx, const struct owfs_problem_info *info,
 	return true;
 }
 
-static int repair(struct image *im, struct report *text,
-		  struct owfs_repair_report *r)
+int repair(struct image *im, struct report *text, struct owfs_repair_report *r)
 {
 	const struct owfs_msg msg = { collect, text, OWFS_MSG_WARN };
 	const struct owfs_repair_param p = {
@@ -90,6 +90,7 @@ static int look_at(struct owfs_fs *fs, owfs_ino_t ino, struct known *k)
 	if (ret)
 		return ret;
 	*k = (struct known){ .ino = ino, .mode = inode->i_attr.mode,
+			     .nlink = inode->i_attr.nlink,
 			     .size = S_ISDIR(inode->i_attr.mode) ? 0 :
 				     inode->i_attr.size };
 	if (k->size > 1 << 20)
@@ -208,6 +209,22 @@ static bool is_same(const struct known *a, const struct known *b)
 {
 	return a->ino == b->ino && a->mode == b->mode && a->size == b->size &&
 	       a->content == b->content;
+}
+
+uint32_t scene_intact(struct image *im, const struct scene *s)
+{
+	struct owfs_fs *fs = mount_it(im, RIG_READONLY);
+	struct known now;
+	uint32_t mask = 0;
+	unsigned int i;
+
+	for (i = 0; fs && i < s->nfiles; i++)
+		if (!look_at(fs, s->file[i].ino, &now) && now.nlink &&
+		    is_same(&now, &s->file[i]))
+			mask |= 1u << i;
+	if (fs)
+		owfs_mount_abandon(fs);
+	return mask;
 }
 
 /* No file may have come back silently wrong. */

@@ -9,6 +9,7 @@
 #define OWFS_TESTS_REPAIR_JUDGE_H
 
 #include "fsck_image.h"
+#include "repair.h"
 
 #define MAX_FILES	32
 #define MAX_META	512
@@ -16,7 +17,7 @@
 /* What a file was. */
 struct known {
 	owfs_ino_t ino;
-	uint32_t mode;
+	uint32_t mode, nlink;
 	uint64_t size, content;
 };
 
@@ -40,6 +41,7 @@ struct touched {
 struct report {
 	char *text;
 	size_t len, cap;
+	struct emubd *marked;	/* gets a mark, the length, after each line; or NULL */
 };
 
 /* Look at scene->im, which has been made. */
@@ -47,6 +49,11 @@ void scene_learn(struct scene *s);
 /* So many files that the tree has many leaves; before it is learnt. */
 void scene_fill(struct image *im);
 void touch(struct touched *t, owfs_ino_t ino);
+
+/* As fsck.owfs -y does it. */
+int repair(struct image *im, struct report *text, struct owfs_repair_report *r);
+/* Which files with a name are what they were, one bit each; none if it cannot be mounted. */
+uint32_t scene_intact(struct image *im, const struct scene *s);
 
 /* NULL, or what is wrong.  @whole: no problem is left. */
 const char *judge(struct image *im, const struct scene *s, struct report *text,
