@@ -51,6 +51,20 @@ struct salvage {
 
 /* ----------------------------------------------------------------- finding */
 
+/* It says that it stands at @blk, and its other copy where a node may. */
+static bool is_at_home(const struct check *ck, const struct owfs_block_hdr *hdr,
+		       owfs_fsblock_t blk)
+{
+	owfs_fsblock_t one = le64_to_cpu(hdr->bh_addr[0]);
+	owfs_fsblock_t two = le64_to_cpu(hdr->bh_addr[1]);
+
+	if (ck->sb.meta_copies == 1)
+		return one == blk && two == OWFS_NOBLOCK;
+	return (one == blk || two == blk) && one != two &&
+	       owfs_geo_range_ok(&ck->geo, one, 1) &&
+	       owfs_geo_range_ok(&ck->geo, two, 1);
+}
+
 static bool is_node(const struct salvage *sv, owfs_fsblock_t blk)
 {
 	const struct check *ck = sv->ck;
@@ -61,10 +75,7 @@ static bool is_node(const struct salvage *sv, owfs_fsblock_t blk)
 	if (le32_to_cpu(hdr->bh_magic) != OWFS_NODE_MAGIC ||
 	    le64_to_cpu(hdr->bh_owner) != OWFS_TREE_MAIN ||
 	    le64_to_cpu(hdr->bh_gen) > ck->root->gen ||
-	    (le64_to_cpu(hdr->bh_addr[0]) != blk &&
-	     le64_to_cpu(hdr->bh_addr[1]) != blk) ||
-	    (ck->sb.meta_copies == 2) !=
-	    (le64_to_cpu(hdr->bh_addr[1]) != OWFS_NOBLOCK))
+	    !is_at_home(ck, hdr, blk))
 		return false;
 	hdr->bh_csum = cpu_to_le64(0);
 	csum = owfs_checksum(ck->sb.csum_seed, sv->block, ck->sb.blocksize);
