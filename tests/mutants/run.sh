@@ -3,7 +3,12 @@
 #
 # Can the tests see?  Each file NAME.mut beside this one is a defect: what it
 # is, in which file, what stands there and what shall stand there instead, and
-# which tests are expected to notice (by: crash, races, or unit and programs).
+# who is expected to notice, in the order in which they are asked:
+#
+#	by: crash		c_prove from two seeds, then c_fault
+#	by: races		the storms of threads
+#	by: NAME ...		programs of tests/, by name: test_buf k_golden
+#
 # Each is put into a copy of the source, built, and hunted; one that nothing
 # notices means that the tests are blind in this place.
 #
@@ -44,31 +49,50 @@ swap()
 		s/\Q$from\E/$to/' "$1"
 }
 
+# Who hunts: the programs that the words of "by" stand for.
+hunters()
+{
+	local word
+
+	for word; do
+		case $word in
+		crash)	printf '%s\n' c_prove c_fault ;;
+		races)	printf '%s\n' storm storm_file storm_full ;;
+		*)	echo "$word" ;;
+		esac
+	done
+}
+
+# The folder of tests/ in which a program is made.
+folder()
+{
+	local sources=("$work"/src/tests/*/"$1".c)
+
+	[ -f "${sources[0]}" ] || { echo "$1: no such program" >&2; return 1; }
+	basename "$(dirname "${sources[0]}")"
+}
+
+# build PROGRAM...
 build()
 {
+	local program dir
+
 	make -C "$work/build" -j"$jobs" all > "$work/make.log" 2>&1 &&
-	for dir in lib crash stress unit; do
+		make -C "$work/build/tests/lib" -j"$jobs" check TESTS= \
+			>> "$work/make.log" 2>&1 || return 1
+	for program; do
+		dir=$(folder "$program") || return 1
 		make -C "$work/build/tests/$dir" -j"$jobs" check TESTS= \
-			check_PROGRAMS="$(programs $dir)" >> "$work/make.log" 2>&1 ||
+			check_PROGRAMS="$program" >> "$work/make.log" 2>&1 ||
 			return 1
 	done
 }
 
-programs()
-{
-	case $1 in
-	crash)	echo c_prove c_fault ;;
-	stress)	echo storm storm_file storm_full ;;
-	unit)	sed -n 's/^by: unit //p' "$here"/*.mut | tr ' ' '\n' |
-			sort -u | tr '\n' ' ' ;;
-	esac
-}
-
-# hunt COMMAND...: did it fail?  What it said last is in $said.
+# hunt COMMAND...: did it fail?  What it said is in $said.  What hangs has
+# failed, too.
 hunt()
 {
-	said=$(timeout 600 "$@" 2>&1)
-	[ $? -ne 0 ]
+	! said=$(timeout "${limit:-600}" "$@" 2>&1)
 }
 
 hunt_crash()
@@ -98,38 +122,51 @@ hunt_races()
 	return 1
 }
 
-hunt_unit()
+hunt_one()
 {
-	local test
+	local dir limit=180
 
-	for test in "$@"; do
-		if hunt "../unit/$test"; then
-			by=$test
-			return
-		fi
+	dir=$(folder "$1") || return 1
+	case $1 in
+	k_prove)	hunt "../$dir/$1" 6000 ;;
+	*)		hunt "../$dir/$1" ;;
+	esac && by=$1
+}
+
+hunt_by()
+{
+	local word
+
+	for word; do
+		case $word in
+		crash | races)	"hunt_$word" ;;
+		*)		hunt_one "$word" ;;
+		esac && return
 	done
 	return 1
 }
 
 one()
 {
-	local name=$1 file
+	local name=$1 file words programs
 
 	mut=$here/$name.mut
+	read -ra words <<< "$(field by)"
+	mapfile -t programs < <(hunters "${words[@]}")
 	file=$work/src/$(field file)
 	mutants=$((mutants + 1))
 	by=nothing
 	cp -p "$file" "$work/kept"
 	if ! swap "$file" "$(text '<<<<' '====')" "$(text '====' '>>>>')"; then
 		by="nothing: does not apply"
-	elif ! build; then
+	elif ! build "${programs[@]}"; then
 		by="nothing: does not build"
 		grep -m 3 error "$work/make.log"
 	else
 		cd "$work/build/tests/crash" || exit 99
-		# shellcheck disable=SC2046
-		hunt_$(field by) && caught=$((caught + 1)) || missed+=("$name")
+		hunt_by "${words[@]}" && caught=$((caught + 1))
 	fi
+	[[ $by != nothing* ]] || missed+=("$name")
 	cp -p "$work/kept" "$file"
 	touch "$file"
 	printf '%-40s %-30s %s\n' "$name" "$by" "$(field what)"
@@ -140,6 +177,7 @@ prepare()
 	local built skip=(--exclude=./build-check)
 
 	for built in "$source"/*/config.status; do
+		[ -f "$built" ] || continue
 		built=${built%/config.status}
 		skip+=("--exclude=./${built##*/}")
 	done
@@ -152,13 +190,31 @@ prepare()
 		tar -C "$work/src" -xf -
 	cd "$work/build" || exit 99
 	"$work/src/configure" -q CFLAGS='-g -O1' ${CC:+CC="$CC"} || exit 99
-	build || { tail -n 20 "$work/make.log"; exit 99; }
 }
 
-prepare
+# What fails without any defect cannot tell that it has met one.
+sound()
+{
+	local name program programs
+
+	mapfile -t programs < <(for name; do
+			mut=$here/$name.mut
+			field by
+		done | tr ' ' '\n' | grep -vxE 'crash|races' | sort -u)
+	build "${programs[@]}" || { tail -n 20 "$work/make.log"; exit 99; }
+	cd "$work/build/tests/crash" || exit 99
+	for program in "${programs[@]}"; do
+		hunt_one "$program" || continue
+		echo "$program fails without a defect: $said"
+		exit 99
+	done
+}
+
 if [ $# -eq 0 ]; then
 	set -- $(cd "$here" && ls -- *.mut | sed 's/\.mut$//')
 fi
+prepare
+sound "$@"
 for name; do
 	one "$name"
 done
