@@ -240,6 +240,7 @@ static int check_commits(struct check *ck)
 				   CACHE_BYTES, &ck->lower);
 	if (ret)
 		return ret;
+	owfs_bufcache_one_thread(ck->bc);
 	owfs_bufcache_on_repair(ck->bc, first_copy_bad, ck);
 	if ((which & OWFS_CHECK_PREVIOUS) && root[1].gen)
 		ret = check_commit(ck, &root[1]);

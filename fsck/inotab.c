@@ -6,6 +6,7 @@
 #include "inotab.h"
 
 #define SIZE_MIN	64
+#define RUN		16
 
 void inotab_free(struct inotab *it)
 {
@@ -13,10 +14,11 @@ void inotab_free(struct inotab *it)
 	*it = (struct inotab){ 0 };
 }
 
-/* Where @ino is or would be. */
+/* Where @ino is or would be: sixteen that were made together lie together. */
 static struct ino_rec *place(const struct inotab *it, owfs_ino_t ino)
 {
-	size_t i = (ino * 0x9e3779b97f4a7c15ull >> 24) & (it->size - 1);
+	uint64_t run = (ino / RUN) * 0x9e3779b97f4a7c15ull >> 24;
+	size_t i = (run * RUN + ino % RUN) & (it->size - 1);
 
 	while (it->table[i].ino && it->table[i].ino != ino)
 		i = (i + 1) & (it->size - 1);

@@ -8,6 +8,7 @@
  */
 #include <getopt.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@
 #define EXIT_CANCELLED	32
 
 #define MOVING_TRIES	5
+#define LARGE_BYTES	(1u << 20)
 
 struct options {
 	const char *path;
@@ -588,6 +590,8 @@ int main(int argc, char **argv)
 	struct options o = { .progress_fd = -1 };
 	int ret = parse(&o, argc, argv);
 
+	/* tables that grew, or belong to the commit before, go back at once */
+	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
 	if (ret)
 		return ret;
 	if (o.version)

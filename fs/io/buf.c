@@ -617,6 +617,11 @@ void owfs_bufcache_on_repair(struct owfs_bufcache *bc,
 	bc->repair = fn;
 }
 
+void owfs_bufcache_one_thread(struct owfs_bufcache *bc)
+{
+	bc->one_thread = true;
+}
+
 size_t owfs_bufcache_blocksize(const struct owfs_bufcache *bc)
 {
 	return bc->blocksize;

@@ -87,6 +87,12 @@ void owfs_bufcache_on_repair(struct owfs_bufcache *bc,
 					int bad_copy, int err), void *ctx);
 
 /*
+ * Before the first read: only one thread will ever use the cache, so what is
+ * evicted is freed at once, and memory stays within the limit.
+ */
+void owfs_bufcache_one_thread(struct owfs_bufcache *bc);
+
+/*
  * Find or read the block at @ptr; the buffer comes referenced.  May sleep and
  * read; two callers of one block read it once.  A cached young buffer is
  * returned whatever ptr->csum says (its csum is not known to anybody yet),

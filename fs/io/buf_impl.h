@@ -47,6 +47,7 @@ struct owfs_bufcache {
 	void (*repair)(void *ctx, const struct owfs_ptr *ptr, int bad_copy,
 		       int err);
 	void *repair_ctx;
+	bool one_thread;		/* nobody else can be looking */
 
 	struct cds_lfht *table;		/* RCU; changed under lock */
 	pthread_mutex_t lock;

@@ -56,6 +56,10 @@ static void free_callback(struct rcu_head *head)
 
 void owfs_buf_free_rcu(struct owfs_buf *buf)
 {
+	if (buf->b_cache->one_thread) {
+		owfs_buf_free(buf);
+		return;
+	}
 	owfs_rcu_publish(buf);
 	call_rcu(&buf->b_rcu, free_callback);
 }

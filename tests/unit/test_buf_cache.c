@@ -2,6 +2,27 @@
 /* The cache at work: large writes, memory, threads. */
 #include "buf_fixture.h"
 
+/*
+ * Memory does not wait for readers that cannot be: this one would hold up all
+ * that is freed by RCU.
+ */
+static void test_one_thread_frees_at_once(void **state)
+{
+	struct fixture *f = *state;
+	const size_t limit = 16;
+
+	open_cache(f, limit * BS);
+	owfs_bufcache_one_thread(f->bc);
+	rcu_read_lock();
+	for (owfs_fsblock_t i = 1; i <= 600; i++) {
+		struct owfs_ptr ptr = make(f, i, 0, 3, 'x');
+
+		assert_int_equal(read_ret(f, &ptr), 0);
+	}
+	assert_true(f->bc->arena->nslabs <= 2);
+	rcu_read_unlock();
+}
+
 /* ---------------------------------------------------------------- writing */
 
 #define MANY	300
@@ -556,6 +577,7 @@ static void test_storm_of_readers_and_writers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		buf_test(test_one_thread_frees_at_once),
 		buf_test(test_neighbours_are_written_together),
 		buf_test(test_scattered_buffers_are_all_written),
 		buf_test(test_failed_write_is_reported),
