@@ -13,7 +13,7 @@
 #
 # Totals are kept in $LONG_DIR/PART.totals, a line name=value for each number
 # that the command has printed in lines that begin with "ok: ": values are added
-# up, of slowest_* the largest is kept.
+# up, of slowest_* and most_* the largest is kept.
 # A sitting that is killed goes on after the last command that ended.  A command
 # finds the value of COUNTER in $LONG_DONE.
 #
@@ -50,7 +50,8 @@ add()
 	local name=$1 value=$2 old=${total[$1]-0}
 
 	case $name in
-	slowest_*)	[ "$value" -le "$old" ] || total[$name]=$value ;;
+	slowest_* | most_*)
+			[ "$value" -le "$old" ] || total[$name]=$value ;;
 	*)		total[$name]=$((old + value)) ;;
 	esac
 }
@@ -113,7 +114,12 @@ until_()
 	while [ "${total[$counter]-0}" -lt "$goal" ]; do
 		start=$SECONDS
 		export LONG_DONE=${total[$counter]-0}
-		run "$@" || return $ended
+		if ! run "$@"; then
+			# what it found counts, and the next sitting goes on
+			add_output "$LONG_DIR/$part.log"
+			save "$file"
+			return $ended
+		fi
 		add_output "$LONG_DIR/$part.log"
 		if [ "${total[$counter]-0}" -le "$LONG_DONE" ]; then
 			result "$part" failed "does not say $counter=..."

@@ -17,7 +17,7 @@ seed=${RECORDED_SEED-$((${LONG_DONE-0} + 1))}
 RECORDED=$top_builddir/tests/crash/c_recorded
 RECORDING=$top_builddir/tests/mount/recording-owfs-fuse
 PLAIN=$OWFS_FUSE
-crash_states=0 looked=0
+crash_states=0 looked=0 recordings=0
 if ! [ -x "$RECORDED" ]; then
 	make -C "$top_builddir/tests/crash" c_recorded > /dev/null ||
 		t_fail "$RECORDED cannot be built"
@@ -71,6 +71,7 @@ cut()
 	fi
 	line=${line##*$'\n'}
 	echo "$1: ${line#ok: }"
+	recordings=$((recordings + 1))
 	crash_states=$((crash_states + $(sed 's/.*crash_states=\([0-9]*\).*/\1/' <<< "$line")))
 }
 
@@ -234,4 +235,4 @@ if command -v git > /dev/null; then
 	repository
 	look repository
 fi
-echo "ok: crash_states=$crash_states images=$looked violations=0"
+echo "ok: recordings=$recordings crash_states=$crash_states images=$looked violations=0"
