@@ -199,6 +199,9 @@ static int check_commit(struct check *ck, const struct owfs_root *root)
 		ret = run_commit(ck);
 	owfs_btree_close(ck->bt);
 	ck->bt = NULL;
+	free(ck->broken);
+	ck->broken = NULL;
+	ck->nbroken = 0;
 	pass3_free(ck);
 	inotab_free(&ck->inos);
 	usedmap_free(&ck->used);

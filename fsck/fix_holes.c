@@ -5,10 +5,13 @@
  * The space map of the same commit says which blocks are in use.  A block that
  * is, that nothing readable leads to, and that proves to be a node of this tree
  * standing where it was meant to stand, therefore belongs to what is lost: no
- * older state of it can be mistaken for it, since those blocks are free.  Such
- * nodes are hung into the tree again as they are, the highest first, each with
- * all that it leads to.  Where the map was lost as well there is no such proof,
- * and what might be old is not used.
+ * older state of it can be mistaken for it, since those blocks are free.  But a
+ * write that never came leaves in a block what had been there before: where a
+ * pointer says what ought to be there, nothing else is believed, and a branch
+ * that leads to a free block is none of this commit.  What has passed is hung
+ * into the tree again as it is, the highest first, each with all that it leads
+ * to.  Where the map was lost as well there is no such proof, and what might be
+ * old is not used.
  *
  * The pointer that leads nowhere is cut off in the same commit, so no state in
  * between has lost what can be saved.
@@ -38,6 +41,7 @@ struct salvage {
 	struct owfs_fs *fs;
 	struct owfs_freemap *fm;
 	uint64_t *bits, *pins;
+	uint64_t loaded;		/* group that those are of */
 	struct stray *v;
 	size_t n, cap;
 	struct stray **by_addr;
@@ -112,6 +116,24 @@ static int add_stray(struct salvage *sv)
 	return 0;
 }
 
+/* A pointer to @blk is there, and means something else by birth and checksum. */
+static bool is_outdated(const struct salvage *sv, owfs_fsblock_t blk)
+{
+	const struct owfs_block_hdr *hdr = (const void *)sv->block;
+	const struct check *ck = sv->ck;
+	size_t i;
+
+	for (i = 0; i < ck->nbroken; i++) {
+		const struct owfs_ptr *ptr = &ck->broken[i];
+
+		if ((ptr->addr[0] == blk || ptr->addr[1] == blk) &&
+		    ptr->birth != le64_to_cpu(hdr->bh_gen) &&
+		    ptr->csum != le64_to_cpu(hdr->bh_csum))
+			return true;
+	}
+	return false;
+}
+
 static int look_at_block(struct salvage *sv, owfs_fsblock_t blk)
 {
 	size_t size = sv->ck->sb.blocksize;
@@ -119,7 +141,7 @@ static int look_at_block(struct salvage *sv, owfs_fsblock_t blk)
 	/* one that cannot be read is lost, and its twin may be found */
 	if (owfs_blkdev_read(sv->ck->bd, sv->block, size, (loff_t)(blk * size)))
 		return 0;
-	return is_node(sv, blk) ? add_stray(sv) : 0;
+	return is_node(sv, blk) && !is_outdated(sv, blk) ? add_stray(sv) : 0;
 }
 
 static int scan_group(struct salvage *sv, uint64_t g)
@@ -169,6 +191,59 @@ static void drop_twins(struct salvage *sv)
 	sv->n = kept;
 }
 
+/* 1: marked used by the map; 0: free, or nowhere. */
+static int is_used(struct salvage *sv, owfs_fsblock_t blk)
+{
+	const struct owfs_geo *geo = &sv->ck->geo;
+	uint64_t g;
+	int ret = 0;
+
+	if (!owfs_geo_range_ok(geo, blk, 1))
+		return 0;
+	g = owfs_geo_group_of(geo, blk);
+	if (g != sv->loaded)
+		ret = owfs_freemap_load(sv->fm, g, sv->bits, sv->pins);
+	if (ret)
+		return ret;
+	sv->loaded = g;
+	return owfs_bitmap_test(sv->bits,
+				blk - owfs_geo_group_start(geo, g));
+}
+
+/* 1: so are all children. */
+static int children_are_used(struct salvage *sv, const struct stray *s)
+{
+	static const struct owfs_node_expect *const any;
+	struct owfs_buf *buf;
+	unsigned int i;
+	int ret = owfs_buf_read(sv->ck->bc, &s->ptr, &owfs_node_buf_ops, any,
+				&buf);
+
+	if (ret)
+		return ret == -ENOMEM ? ret : 0;
+	for (i = 0, ret = 1; i < owfs_node_nitems(buf->b_data) && ret == 1; i++)
+		ret = is_used(sv, owfs_branch_ptr(buf->b_data, i).addr[0]);
+	owfs_buf_put(buf);
+	return ret;
+}
+
+static int drop_old_branches(struct salvage *sv)
+{
+	size_t i, kept = 0;
+	int ret;
+
+	sv->loaded = UINT64_MAX;
+	for (i = 0; i < sv->n; i++) {
+		ret = sv->v[i].level ? children_are_used(sv, &sv->v[i]) : 1;
+		if (ret < 0)
+			return ret;
+		if (ret)
+			sv->v[kept++] = sv->v[i];
+	}
+	sv->n = kept;
+	return 0;
+}
+
 static int scan(struct salvage *sv)
 {
 	const struct owfs_geo *geo = &sv->ck->geo;
@@ -183,7 +258,7 @@ static int scan(struct salvage *sv)
 	if (sv->n)
 		qsort(sv->v, sv->n, sizeof(*sv->v), cmp_stray);
 	drop_twins(sv);
-	return ret;
+	return ret ? ret : drop_old_branches(sv);
 }
 
 /* --------------------------------------------------------------- hanging in */
@@ -290,9 +365,8 @@ static int adopt(struct salvage *sv, struct stray *s)
 static int cut(struct salvage *sv, const struct fix *hole)
 {
 	struct owfs_trans tr;
-	int ret;
+	int ret = tree_begin(sv->fs, &tr, 1);
 
-	OWFS_RETRY(sv->fs, ret, tree_begin(sv->fs, &tr, 1));
 	if (ret)
 		return ret;
 	ret = owfs_btree_cut(sv->fs->fs_bt, &hole->key,
@@ -312,12 +386,12 @@ static int plant(struct salvage *sv)
 	return names_apply(sv->fs, &root);
 }
 
-/* One hole, in one generation. */
-static int mend_hole(struct salvage *sv, const struct fix *hole)
+static int fill(struct salvage *sv, const struct fix *hole, size_t *saved)
 {
-	size_t i, saved = 0;
-	int ret = cut(sv, hole);
+	size_t i;
+	int ret = 0;
 
+	*saved = 0;
 	memset(sv->level, 0, sizeof(sv->level));
 	for (i = 0; i < sv->n && !ret; i++) {
 		struct stray *s = &sv->v[i];
@@ -325,24 +399,63 @@ static int mend_hole(struct salvage *sv, const struct fix *hole)
 		if (!lies_in(s, hole) || collides(sv, s) || s->taken)
 			continue;
 		ret = adopt(sv, s);
-		saved++;
+		++*saved;
 	}
+	return ret;
+}
+
+static void tell(struct salvage *sv, const struct fix *hole, size_t saved)
+{
+	owfs_msg(sv->ck->param->msg, OWFS_MSG_WARN,
+		 "given up: a node at level %u, from inode %" PRIu64 " to %"
+		 PRIu64 "; saved from below it: nodes=%zu",
+		 (unsigned int)hole->value, owfs_key_ino(&hole->key),
+		 owfs_key_ino(&hole->last), saved);
+}
+
+/*
+ * Some holes side by side, in one generation.  A neighbour takes over the range
+ * of what is cut off, so all of them have to go before anything is hung in.
+ */
+static int mend_holes(struct salvage *sv, const struct fix *hole, size_t n)
+{
+	size_t *saved = calloc(n, sizeof(*saved)), i;
+	int ret;
+
+	if (!saved)
+		return -ENOMEM;
+	OWFS_RETRY(sv->fs, ret, cut(sv, &hole[0]));
+	for (i = 1; i < n && !ret; i++)
+		ret = cut(sv, &hole[i]);
+	for (i = 0; i < n && !ret; i++)
+		ret = fill(sv, &hole[i], &saved[i]);
 	if (!ret)
 		ret = plant(sv);
-	if (ret) {
-		/* what is half done must not be committed */
+	if (ret)	/* what is half done must not be committed */
 		owfs_commit_poison(sv->fs, ret);
-		return ret == -EAGAIN ? -ENOSPC : ret;
-	}
-	ret = owfs_commit_force(sv->fs);
-	if (!ret)
-		owfs_msg(sv->ck->param->msg, OWFS_MSG_WARN,
-			 "given up: a node at level %u, from inode %" PRIu64
-			 " to %" PRIu64 "; saved from below it: nodes=%zu",
-			 (unsigned int)hole->value, owfs_key_ino(&hole->key),
-			 owfs_key_ino(&hole->last), saved);
+	else
+		ret = owfs_commit_force(sv->fs);
+	for (i = 0; i < n && !ret; i++)
+		tell(sv, &hole[i], saved[i]);
 	sv->ck->fixes->applied += !ret;
-	return ret;
+	free(saved);
+	return ret == -EAGAIN ? -ENOSPC : ret;
+}
+
+/* How many holes from here on have no key between them. */
+static size_t side_by_side(const struct fix *hole, size_t n)
+{
+	struct owfs_key next;
+	size_t i;
+
+	for (i = 1; i < n; i++) {
+		if (owfs_key_cmp(&hole[i - 1].last, &hole[i].key) >= 0)
+			continue;
+		next = owfs_key_next(&hole[i - 1].last);
+		if (owfs_key_cmp(&next, &hole[i].key))
+			break;
+	}
+	return i;
 }
 
 /* ------------------------------------------------------------------- begin */
@@ -371,7 +484,7 @@ int fix_holes(struct check *ck)
 {
 	const struct fixlist *l = &ck->fixes->list[FIX_HOLES];
 	struct salvage sv = { .ck = ck };
-	size_t i;
+	size_t i, n;
 	int ret = salvage_open(&sv);
 
 	if (!ret)
@@ -380,8 +493,10 @@ int fix_holes(struct check *ck)
 		ret = index_by_addr(&sv);
 	if (!ret)
 		ret = fix_open(ck, &sv.fs);
-	for (i = 0; i < l->n && !ret; i++)
-		ret = mend_hole(&sv, &l->v[i]);
+	for (i = 0; i < l->n && !ret; i += n) {
+		n = side_by_side(&l->v[i], l->n - i);
+		ret = mend_holes(&sv, &l->v[i], n);
+	}
 	if (sv.fs)
 		ret = fix_close(sv.fs, ret);
 	ck->fixes->committed = true;

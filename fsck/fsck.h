@@ -101,6 +101,8 @@ struct check {
 	bool holes;			/* part of the tree could not be read */
 	bool cut_next;			/* the hole that comes is to be cut out */
 	bool touch_next;		/* first copy of the node that comes is bad */
+	struct owfs_ptr *broken;	/* what leads to nodes that cannot be read */
+	size_t nbroken;
 	struct usedmap used;
 	struct usedmap nodes;		/* of them, those of nodes */
 	struct usedmap maybe;		/* named by what cannot be believed */

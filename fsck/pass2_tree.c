@@ -6,6 +6,7 @@
  * stands where a node may, and that the second copy is the first's twin.
  */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -130,13 +131,27 @@ static int enter(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
 	return level ? 0 : check_items(ck, data);
 }
 
+static int note_broken(struct check *ck, const struct owfs_ptr *ptr)
+{
+	size_t n = ck->nbroken;
+	struct owfs_ptr *v = ck->broken;
+
+	if ((n & (n - 1)) == 0)		/* full: twice as much */
+		v = realloc(v, (n ? 2 * n : 1) * sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	ck->broken = v;
+	v[ck->nbroken++] = *ptr;
+	return 0;
+}
+
 static int bad(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
 	       int err)
 {
 	struct check *ck = ctx;
 
-	if (err == -ENOMEM)
-		return err;
+	if (err == -ENOMEM || note_broken(ck, ptr))
+		return -ENOMEM;
 	ck->holes = true;
 	ck->cut_next = problem(ck, BAD_NODE_READ, "node", ptr->addr[0],
 			       "level=%u birth=%" PRIu64 ": %s", level,

@@ -45,6 +45,7 @@ static struct scene *scene_of(uint64_t n)
 	image_make(&s->im, 4096, n % 3 == 2 ? 2 : 1);
 	if (n % 3)
 		scene_fill(&s->im);
+	scene_age(s);
 	scene_learn(s);
 	return s;
 }

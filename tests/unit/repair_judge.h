@@ -13,6 +13,7 @@
 
 #define MAX_FILES	32
 #define MAX_META	512
+#define OLD_STATES	6
 
 /* What a file was. */
 struct known {
@@ -28,7 +29,8 @@ struct scene {
 	unsigned int nfiles;
 	uint64_t items;
 	owfs_fsblock_t meta[MAX_META];	/* nodes of both commits, slots of the map */
-	unsigned int nmeta;
+	unsigned int nmeta, leaves;
+	struct emubd *old[OLD_STATES];	/* what the device was, a commit each */
 };
 
 /* What cannot be compared: inodes whose items were changed on purpose. */
@@ -46,6 +48,9 @@ struct report {
 
 /* Look at scene->im, which has been made. */
 void scene_learn(struct scene *s);
+/* Some commits, and what was before each; before it is learnt. */
+void scene_age(struct scene *s);
+void scene_free(struct scene *s);
 /* So many files that the tree has many leaves; before it is learnt. */
 void scene_fill(struct image *im);
 void touch(struct touched *t, owfs_ino_t ino);

@@ -37,6 +37,8 @@ static bool run_case(const struct scene *s, uint64_t seed)
 	image_fork(&im, &s->im);
 	rng_next(&rng);
 	damage_by_chance(&im, s, &rng, &t);
+	if (!rng_below(&rng, 12))
+		damage_cut(&im, &rng, &t);
 	wrong = judge(&im, s, &text, &t, &whole);
 	if (wrong)
 		fail_msg("seed %llu: %s\n%s", (unsigned long long)seed, wrong,
@@ -59,6 +61,7 @@ static void run_cases(const struct scene *s, unsigned int n)
 	for (i = 0; i < n; i++)
 		whole += run_case(s, seed + i);
 	printf("ok: cases=%u whole=%u\n", n, whole);
+	damage_tell();
 }
 
 static void test_a_plain_tree_survives(void **state)
@@ -81,26 +84,30 @@ static void test_a_tree_with_two_copies_survives(void **state)
 
 /* ------------------------------------------------------------------ setup */
 
+static void make_scene(struct scene *s, unsigned int copies, bool fill)
+{
+	image_make(&s->im, 4096, copies);
+	if (fill)
+		scene_fill(&s->im);
+	scene_age(s);
+	scene_learn(s);
+}
+
 static int setup(void **state)
 {
 	(void)state;
-	image_make(&plain.im, 4096, 1);
-	scene_learn(&plain);
-	image_make(&grown.im, 4096, 1);
-	scene_fill(&grown.im);
-	scene_learn(&grown);
-	image_make(&dup.im, 4096, 2);
-	scene_fill(&dup.im);
-	scene_learn(&dup);
+	make_scene(&plain, 1, false);
+	make_scene(&grown, 1, true);
+	make_scene(&dup, 2, true);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	image_free(&plain.im);
-	image_free(&grown.im);
-	image_free(&dup.im);
+	scene_free(&plain);
+	scene_free(&grown);
+	scene_free(&dup);
 	return 0;
 }
 

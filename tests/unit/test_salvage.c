@@ -295,6 +295,22 @@ static void test_all_branches_lost_cost_nothing(void **state)
 	image_free(&im);
 }
 
+/* The root is there, and says where all its children have been. */
+static void test_neighbours_lost_cost_nothing(void **state)
+{
+	struct rng rng = { .s = 5 };
+	struct image im;
+	size_t i;
+
+	(void)state;
+	image_fork(&im, &single.im);
+	for (i = 0; i < single.nnodes; i++)
+		if (single.node[i].level == 1)
+			hit(&im, single.node[i].addr[0], &rng);
+	assert_int_equal(judge(&im, &single), single.nfiles);
+	image_free(&im);
+}
+
 static void test_a_lost_leaf_costs_its_own_items(void **state)
 {
 	struct rng rng = { .s = 3 };
@@ -420,6 +436,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_lost_branch_costs_nothing),
 		cmocka_unit_test(test_all_branches_lost_cost_nothing),
+		cmocka_unit_test(test_neighbours_lost_cost_nothing),
 		cmocka_unit_test(test_a_lost_leaf_costs_its_own_items),
 		cmocka_unit_test(test_of_a_tree_hit_at_random_95_percent_come_back),
 		cmocka_unit_test(test_with_two_copies_99_percent_come_back),
