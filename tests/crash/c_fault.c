@@ -31,7 +31,6 @@
 #include "mkfs.h"
 
 #define DEVICE		(16ull << 20)
-#define FILE_BYTES	(60 * 4096)
 
 /* -------------------------------------------------------------------- faults */
 
@@ -242,105 +241,26 @@ static int mount(struct run *r)
 
 /* --------------------------------------------------------------------- steps */
 
-static int hash_file(struct owfs_inode *inode, uint64_t *hash)
+static bool is_look(const struct op *op)
 {
-	static unsigned char buf[FILE_BYTES] __attribute__((aligned(4096)));
-	ssize_t n = owfs_file_read(inode, buf, sizeof(buf), 0);
-
-	if (n >= 0)
-		*hash = XXH3_64bits(buf, (size_t)n);
-	return n < 0 ? (int)n : 0;
+	return (int)op->kind == STEP_READ || (int)op->kind == STEP_LIST ||
+	       (int)op->kind == STEP_XATTR;
 }
 
-static int hash_entry(void *ctx, const struct owfs_dirent *de)
+/* What is looked at is what was seen when nothing failed, or an error. */
+static int step_special(struct run *r, const struct op *op)
 {
-	uint64_t *hash = ctx;
-
-	*hash = *hash * 31 + XXH3_64bits(de->name, de->namelen);
-	return 0;
-}
-
-static int hash_xattrs(struct owfs_inode *inode, uint64_t *hash)
-{
-	static char list[4096], value[4096];
-	ssize_t n = owfs_listxattr(inode, list, sizeof(list), NULL);
-	const char *name;
-
-	for (name = list; n > 0 && name < list + n; name += strlen(name) + 1) {
-		ssize_t len = owfs_getxattr(inode, name, strlen(name), value,
-					    sizeof(value));
-
-		if (len < 0)
-			return (int)len;
-		*hash += XXH3_64bits(value, (size_t)len);
-	}
-	return n < 0 ? (int)n : 0;
-}
-
-/* Looks only: an error, or what was seen when nothing failed. */
-static int step_look(struct run *r, const struct op *op)
-{
-	uint64_t hash = 0;
 	uint64_t *want = &right[r->scene - fault_scenes][op - r->scene->steps];
-	struct owfs_inode *inode;
-	int ret;
+	uint64_t hash = 0;
+	int ret = fault_step(r->fs, op, &r->held, &hash);
 
-	inode = rig_lookup(r->fs, op->path, &ret);
-	if (!inode)
+	if (!is_look(op))
 		return ret;
-	if ((int)op->kind == STEP_READ)
-		ret = hash_file(inode, &hash);
-	else if ((int)op->kind == STEP_LIST)
-		ret = owfs_readdir(inode, 0, hash_entry, &hash);
-	else
-		ret = hash_xattrs(inode, &hash);
-	owfs_iput(inode);
 	if (r->kind == NONE)
 		*want = hash;
 	else if (!ret && hash != *want)
 		violation(r, "%s: read without an error, but wrong", op->path);
 	return ret;
-}
-
-static int step_commit(struct owfs_fs *fs)
-{
-	int ret = owfs_commit_step(fs, true);
-
-	while (ret > 0)
-		ret = owfs_commit_step(fs, false);
-	return ret;
-}
-
-static int step_reclaim(struct owfs_fs *fs)
-{
-	int ret = owfs_reclaim_step(fs);
-
-	return ret > 0 ? 0 : ret;
-}
-
-static int step_special(struct run *r, const struct op *op)
-{
-	int ret = 0;
-
-	switch ((int)op->kind) {
-	case STEP_HOLD:
-		r->held = rig_lookup(r->fs, op->path, &ret);
-		return ret;
-	case STEP_RELEASE:
-		if (r->held)
-			owfs_iput(r->held);
-		r->held = NULL;
-		return 0;
-	case STEP_RECLAIM:
-		return step_reclaim(r->fs);
-	case STEP_COMMIT:
-		return step_commit(r->fs);
-	case STEP_EVICT:
-		owfs_bufcache_shrink(r->fs->fs_bc, true);
-		return 0;
-	default:
-		return step_look(r, op);
-	}
 }
 
 static int step_remount(struct run *r)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What c_fault.c plays, and the tree that it plays it on.
+ * What c_fault.c and c_lies.c play, and the tree that they play it on.
  */
 #ifndef OWFS_TESTS_C_FAULT_H
 #define OWFS_TESTS_C_FAULT_H
@@ -40,6 +40,13 @@ struct scene {
 extern const struct scene fault_scenes[];
 extern const unsigned int fault_nscenes;
 #define FAULT_SCENES_MAX	128
+
+/*
+ * A step that is no operation of the model.  @held is what is kept open; what is
+ * looked at is hashed into *@hash.
+ */
+int fault_step(struct owfs_fs *fs, const struct op *op,
+	       struct owfs_inode **held, uint64_t *hash);
 
 /*
  * What every scene begins with; ends as a crash would, with an unlinked file

@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -286,22 +287,38 @@ static void run_unit(const struct asked *a, uint64_t unit, uint64_t *total)
 	total[UNITS]++;
 }
 
-/* Every job takes each so-manieth unit and its share of the states. */
-static void run_job(const struct asked *a, unsigned int job, uint64_t *total)
+/* What the jobs share: whoever is done with a unit takes the next. */
+struct shared {
+	uint64_t next, states, violations;	/* atomic */
+};
+
+static bool is_enough(const struct asked *a, const struct shared *sh,
+		      time_t start)
+{
+	if (__atomic_load_n(&sh->violations, __ATOMIC_RELAXED))
+		return true;
+	if (a->states &&
+	    __atomic_load_n(&sh->states, __ATOMIC_RELAXED) >= a->states)
+		return true;
+	return a->seconds && (uint64_t)(time(NULL) - start) >= a->seconds;
+}
+
+static void run_job(const struct asked *a, struct shared *sh, uint64_t *total)
 {
 	const time_t start = time(NULL);
-	uint64_t unit;
+	uint64_t unit, states;
 
-	for (unit = a->from + job; unit <= a->to; unit += a->jobs) {
+	do {
+		unit = __atomic_fetch_add(&sh->next, 1, __ATOMIC_RELAXED);
+		if (unit > a->to)
+			break;
+		states = total[STATES];
 		run_unit(a, unit, total);
-		if (a->states && total[STATES] * a->jobs >= a->states)
-			break;
-		if (a->seconds &&
-		    (uint64_t)(time(NULL) - start) >= a->seconds)
-			break;
-		if (total[VIOLATIONS])
-			break;
-	}
+		__atomic_fetch_add(&sh->states, total[STATES] - states,
+				   __ATOMIC_RELAXED);
+		__atomic_fetch_add(&sh->violations, total[VIOLATIONS],
+				   __ATOMIC_RELAXED);
+	} while (!is_enough(a, sh, start));
 }
 
 /* ---------------------------------------------------------------------- main */
@@ -333,7 +350,7 @@ static void parse(struct asked *a, const char *word)
 		complain(word);
 }
 
-static pid_t start_job(const struct asked *a, unsigned int job, int *from)
+static pid_t start_job(const struct asked *a, struct shared *sh, int *from)
 {
 	uint64_t total[NTOTALS] = { 0 };
 	int fds[2];
@@ -345,7 +362,7 @@ static pid_t start_job(const struct asked *a, unsigned int job, int *from)
 	if (pid < 0)
 		exit(99);
 	if (!pid) {
-		run_job(a, job, total);
+		run_job(a, sh, total);
 		_exit(write(fds[1], total, sizeof(total)) != sizeof(total));
 	}
 	close(fds[1]);
@@ -378,6 +395,7 @@ int main(int argc, char **argv)
 		.jobs = (unsigned int)sysconf(_SC_NPROCESSORS_ONLN),
 	};
 	uint64_t total[NTOTALS] = { 0 };
+	struct shared *sh;
 	pid_t pid[JOBS_MAX];
 	int from[JOBS_MAX], i;
 	unsigned int job;
@@ -386,8 +404,13 @@ int main(int argc, char **argv)
 		a.jobs = JOBS_MAX;
 	for (i = 1; i < argc; i++)
 		parse(&a, argv[i]);
+	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE,
+		  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (sh == MAP_FAILED)
+		exit(99);
+	sh->next = a.from;
 	for (job = 0; job < a.jobs; job++)
-		pid[job] = start_job(&a, job, &from[job]);
+		pid[job] = start_job(&a, sh, &from[job]);
 	for (job = 0; job < a.jobs; job++)
 		end_job(&a, pid[job], from[job], total);
 	for (i = 0; i < NTOTALS; i++)

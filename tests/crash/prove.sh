@@ -40,6 +40,7 @@ add crash_states crash_states \
 	"$(./c_prove states="$states" seconds="$seconds" seed="$seed")"
 echo "faults:"
 add fault_points runs "$(./c_fault)"
+add fault_points lies "$(./c_lies every=1)"
 echo "races:"
 for storm in storm storm_broken storm_file storm_full storm_over; do
 	if ../stress/$storm "$race_seconds" "$seed"; then
