@@ -179,7 +179,13 @@ static void header_low(struct map_rig *m, struct chain *c)
 	c->bitmap.hdr.bh_low = cpu_to_le32(1);
 }
 
-static void header_zero(struct map_rig *m, struct chain *c)
+static void header_zero32(struct map_rig *m, struct chain *c)
+{
+	(void)m;
+	c->node.hdr.bh_zero32 = cpu_to_le32(1);
+}
+
+static void header_zero64(struct map_rig *m, struct chain *c)
 {
 	(void)m;
 	c->bitmap.hdr.bh_zero64 = cpu_to_le64(1);
@@ -229,7 +235,19 @@ static void entry_slot(struct map_rig *m, struct chain *c)
 	victim_entry(c)->slot = 3;
 }
 
-static void entry_padding(struct map_rig *m, struct chain *c)
+static void entry_padding_first(struct map_rig *m, struct chain *c)
+{
+	(void)m;
+	victim_entry(c)->zero[0] = 1;
+}
+
+static void entry_padding_middle(struct map_rig *m, struct chain *c)
+{
+	(void)m;
+	victim_entry(c)->zero[1] = 0x80;
+}
+
+static void entry_padding_last(struct map_rig *m, struct chain *c)
 {
 	(void)m;
 	victim_entry(c)->zero[2] = 1;
@@ -299,14 +317,17 @@ static const struct damage damages[] = {
 	{ "header fields not zero", header_nitems },
 	{ "header fields not zero", header_second_addr },
 	{ "header fields not zero", header_low },
-	{ "header fields not zero", header_zero },
+	{ "header fields not zero", header_zero32 },
+	{ "header fields not zero", header_zero64 },
 	{ "fixed block marked free", fixed_bit },
 	{ "wrong number of free blocks", count_of_bits },
 	{ "wrong longest free run", run_of_bits },
 	{ "impossible generation", entry_gen_above },
 	{ "impossible generation", entry_gen_none },
 	{ "names no slot", entry_slot },
-	{ "padding not zero", entry_padding },
+	{ "padding not zero", entry_padding_first },
+	{ "padding not zero", entry_padding_middle },
+	{ "padding not zero", entry_padding_last },
 	{ "more free blocks than there are", entry_free_above },
 	{ "impossible free run", entry_run_above_free },
 	{ "impossible free run", entry_run_none },
@@ -398,9 +419,12 @@ static void test_freemap_any_flipped_bit_is_a_bad_checksum(void **state)
 	srandom(3);
 	map_init(&m);
 	read_chain(&m, &c);
-	for (i = 0; i < 300; i++) {
+	for (i = 0; i < 500; i++) {
 		owfs_fsblock_t blk[] = { c.top.blk, c.node.blk, c.bitmap.blk };
-		uint64_t pos = blk[i % 3] * BYTES + random() % BYTES;
+		/* each byte of the header once, the sum's own among them */
+		uint64_t at = i / 3 < sizeof(c.top.hdr) ? i / 3 :
+			      random() % BYTES;
+		uint64_t pos = blk[i % 3] * BYTES + at;
 		unsigned int bit = random() % 8;
 
 		emubd_flip_bit(m.r.emu, pos, bit);
