@@ -123,13 +123,14 @@ uint64_t owfs_rest_end(struct owfs_alloc *al)
 	while ((r = take_rested(al, now, all))) {
 		if (al->discard)
 			owfs_alloc_discard_run(al, r->start, r->len);
+		/* first, for more cannot rest than is staged */
+		pthread_mutex_lock(&al->lock);
+		al->resting -= r->len;
+		pthread_mutex_unlock(&al->lock);
 		owfs_alloc_unstage(al, r->start, r->len, false);
 		woken += r->len;
 		free(r);
 	}
-	pthread_mutex_lock(&al->lock);
-	al->resting -= woken;
-	pthread_mutex_unlock(&al->lock);
 	return woken;
 }
 
