@@ -74,9 +74,7 @@ static const char *check_values(const void *data, size_t size, uint64_t *detail)
 	return min == low ? NULL : bad(detail, low, "low end of values wrong");
 }
 
-static const char *check_leaf(const void *data, size_t size,
-			      const struct owfs_node_expect *expect,
-			      uint64_t *detail)
+static const char *check_leaf(const void *data, size_t size, uint64_t *detail)
 {
 	unsigned int n = owfs_node_nitems(data);
 	size_t low = le32_to_cpu(owfs_node_hdr(data)->bh_low);
@@ -85,8 +83,6 @@ static const char *check_leaf(const void *data, size_t size,
 	    low < sizeof(struct owfs_block_hdr) +
 		  n * sizeof(struct owfs_leaf_slot))
 		return bad(detail, n, "items do not fit");
-	if (n == 0 && expect && !expect->root)
-		return bad(detail, 0, "empty leaf");
 	return check_values(data, size, detail);
 }
 
@@ -205,7 +201,7 @@ const char *owfs_node_check(const void *data, size_t size, uint64_t nblocks,
 	if (what)
 		return what;
 	if (owfs_node_level(data) == 0)
-		what = check_leaf(data, size, expect, detail);
+		what = check_leaf(data, size, detail);
 	else
 		what = check_branch(data, size, nblocks, detail);
 	if (!what)

@@ -136,27 +136,41 @@ static void test_length_and_version(void **state)
 	assert_int_equal(owfs_acl_check(acl.bytes, acl.len), -EINVAL);
 }
 
-static void test_longest_list_passes(void **state)
+/* Owner, @n - 4 named groups, the group's, mask, others. */
+static size_t list_of(struct owfs_acl_value *v, size_t n)
 {
-	struct owfs_acl acl, got;
 	size_t i;
 
+	v->version = cpu_to_le32(OWFS_ACL_VERSION);
+	for (i = 0; i < n; i++)
+		v->entry[i] = (struct owfs_acl_entry) {
+			cpu_to_le16(i == 0 ? OWFS_ACL_USER_OBJ :
+				    i == 1 ? OWFS_ACL_GROUP_OBJ :
+				    i == n - 2 ? OWFS_ACL_MASK :
+				    i == n - 1 ? OWFS_ACL_OTHER :
+				    OWFS_ACL_GROUP),
+			cpu_to_le16(i == 0 ? 7 : 4),
+			cpu_to_le32(i > 1 && i < n - 2 ? (uint32_t)i : NO_ID),
+		};
+	return sizeof(*v) + n * sizeof(v->entry[0]);
+}
+
+static void test_longest_list_passes_and_no_longer_one(void **state)
+{
+	struct owfs_acl_value *v = malloc(OWFS_ACL_SIZE_MAX + 8);
+	struct owfs_acl got;
+	size_t len;
+
 	(void)state;
-	acl_of(&acl, "u7 g5 m7 o0");
-	for (i = 2; i < OWFS_ACL_ENTRIES - 2; i++)
-		acl.entry[i] = (struct owfs_acl_entry) {
-			cpu_to_le16(OWFS_ACL_GROUP), cpu_to_le16(5),
-			cpu_to_le32((uint32_t)i),
-		};
-	for (; i < OWFS_ACL_ENTRIES; i++)
-		acl.entry[i] = (struct owfs_acl_entry) {
-			cpu_to_le16(i == OWFS_ACL_ENTRIES - 2 ? OWFS_ACL_MASK :
-				    OWFS_ACL_OTHER), cpu_to_le16(4),
-			cpu_to_le32(NO_ID),
-		};
-	acl.len = 4 + i * 8;
-	assert_int_equal(owfs_acl_from_bytes(&got, acl.bytes, acl.len), 0);
+	assert_non_null(v);
+	len = list_of(v, OWFS_ACL_ENTRIES);
+	assert_int_equal(owfs_acl_check(v, len), 0);
+	assert_int_equal(owfs_acl_from_bytes(&got, v, len), 0);
 	assert_int_equal(owfs_acl_mode(&got, 0), 0744);
+	len = list_of(v, OWFS_ACL_ENTRIES + 1);
+	assert_int_equal(owfs_acl_check(v, len), -EINVAL);
+	assert_int_equal(owfs_acl_from_bytes(&got, v, len), -E2BIG);
+	free(v);
 }
 
 /* What senders write where nobody is named is of no importance. */
@@ -230,7 +244,7 @@ int main(void)
 		cmocka_unit_test(test_lists_that_are_none),
 		cmocka_unit_test(test_bytes_of_any_kind_are_refused_or_good),
 		cmocka_unit_test(test_length_and_version),
-		cmocka_unit_test(test_longest_list_passes),
+		cmocka_unit_test(test_longest_list_passes_and_no_longer_one),
 		cmocka_unit_test(test_ids_of_nobody_become_one),
 		cmocka_unit_test(test_mode_is_owner_group_class_and_others),
 		cmocka_unit_test(test_chmod_sets_the_mask_and_leaves_names_alone),

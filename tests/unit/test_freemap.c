@@ -17,6 +17,7 @@
 struct map_rig {
 	struct rig r;
 	struct owfs_freemap *fm;
+	owfs_gen_t mend;
 	uint64_t bits[GROUP / 64], pins[GROUP / 64];
 };
 
@@ -25,7 +26,7 @@ static void map_open(struct map_rig *m)
 	struct owfs_freemap_param p = {
 		.bd = emubd_blkdev(m->r.emu), .geo = &m->r.geo,
 		.seed = RIG_SEED, .cur = m->r.cur, .prev = m->r.prev,
-		.msg = &m->r.msg };
+		.mend = m->mend, .msg = &m->r.msg };
 
 	assert_int_equal(owfs_freemap_open(&m->fm, &p), 0);
 }
@@ -478,6 +479,64 @@ static void test_freemap_damaged_commit_before_is_no_guess(void **state)
 	map_fini(&m);
 }
 
+/* The map as it was before, read without the block that @c says is gone. */
+static void read_without(struct map_rig *m, const struct block *gone)
+{
+	static const unsigned char zeroes[BYTES];
+
+	emubd_poke(m->r.emu, zeroes, BYTES, gone->blk * BYTES);
+	owfs_freemap_close(m->fm);
+	m->r.prev.gen = 0;
+	m->mend = m->r.gen - 1;
+	map_open(m);
+}
+
+static void test_freemap_lost_nodes_are_made_of_what_is_below(void **state)
+{
+	struct chain c;
+	struct map_rig m;
+	unsigned int lost;
+
+	(void)state;
+	for (lost = 0; lost < 2; lost++) {
+		map_init(&m);
+		read_chain(&m, &c);
+		read_without(&m, lost ? &c.node : &c.top);
+		assert_int_equal(map_load(&m, VICTIM), 0);
+		assert_true(owfs_bitmap_is_set(m.bits, 100, 20));
+		assert_true(owfs_bitmap_is_set(m.bits, 600, 20));
+		assert_true(owfs_bitmap_is_clear(m.bits, 120, 480));
+		/* a neighbour was never written, but only its entry said so */
+		assert_int_equal(map_load(&m, VICTIM + 1),
+				 lost ? -EFSCORRUPTED : 0);
+		/* what hangs elsewhere is as it was */
+		assert_int_equal(map_load(&m, 299), 0);
+		assert_true(owfs_bitmap_is_set(m.bits, 600, 20));
+		map_fini(&m);
+	}
+}
+
+/* Nothing younger than the commit that is mended is taken for a part of it. */
+static void test_freemap_mending_passes_over_what_came_later(void **state)
+{
+	struct chain c;
+	struct map_rig m;
+
+	(void)state;
+	map_init(&m);
+	read_chain(&m, &c);
+	owfs_freemap_close(m.fm);
+	map_open(&m);
+	read_without(&m, &c.node);
+	owfs_freemap_close(m.fm);
+	m.mend--;	/* the commit before, which had no blocks at 100 */
+	map_open(&m);
+	assert_int_equal(map_load(&m, VICTIM), 0);
+	assert_true(owfs_bitmap_is_set(m.bits, 600, 20));
+	assert_true(owfs_bitmap_is_clear(m.bits, 100, 20));
+	map_fini(&m);
+}
+
 static void test_freemap_random_garbage_never_passes(void **state)
 {
 	struct chain c;
@@ -654,6 +713,8 @@ int main(void)
 		cmocka_unit_test(test_freemap_any_flipped_bit_is_a_bad_checksum),
 		cmocka_unit_test(test_freemap_lost_write_shows),
 		cmocka_unit_test(test_freemap_damaged_commit_before_is_no_guess),
+		cmocka_unit_test(test_freemap_lost_nodes_are_made_of_what_is_below),
+		cmocka_unit_test(test_freemap_mending_passes_over_what_came_later),
 		cmocka_unit_test(test_freemap_random_garbage_never_passes),
 		cmocka_unit_test(test_freemap_never_written_costs_nothing),
 		cmocka_unit_test(test_freemap_next_passes_over_full_groups),

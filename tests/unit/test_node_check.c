@@ -86,6 +86,7 @@ static void level_high(void *n) { hdr(n)->bh_level = cpu_to_le16(13); }
 static void level_one(void *n) { hdr(n)->bh_level = cpu_to_le16(1); }
 static void owner(void *n) { hdr(n)->bh_owner = cpu_to_le64(2); }
 static void empty(void *n) { hdr(n)->bh_nitems = cpu_to_le16(0); }
+static void leaf_empty(void *n) { owfs_leaf_truncate(n, SIZE, 0); }
 static void many(void *n) { hdr(n)->bh_nitems = cpu_to_le16(65535); }
 static void more_85(void *n) { hdr(n)->bh_nitems = cpu_to_le16(85); }
 static void low_past(void *n) { hdr(n)->bh_low = cpu_to_le32(SIZE + 8); }
@@ -142,7 +143,7 @@ static const struct defect {
 	{ true, level_one, "wrong level" },
 	{ false, level_one, "wrong level" },
 	{ true, owner, "wrong owner" },
-	{ true, empty, "empty leaf" },
+	{ true, leaf_empty, "empty node" },
 	{ false, empty, "branch without children" },
 	{ true, many, "items do not fit" },
 	{ false, many, "items do not fit" },
@@ -212,6 +213,27 @@ static void test_empty_leaf_may_be_the_root(void **state)
 	assert_non_null(owfs_node_check(node, SIZE, NBLOCKS, &expect, &detail));
 	expect.root = true;
 	assert_null(owfs_node_check(node, SIZE, NBLOCKS, &expect, &detail));
+}
+
+/* What a reader asks of a node that is in memory already. */
+static void test_empty_node_has_no_other_place(void **state)
+{
+	static unsigned char node[SIZE];
+	struct owfs_node_expect expect = expect_level(0);
+	uint64_t detail;
+
+	(void)state;
+	make_leaf(node);
+	owfs_leaf_truncate(node, SIZE, 0);
+	assert_string_equal(owfs_node_check_place(node, &expect, &detail),
+			    "empty node");
+	expect.root = true;
+	assert_null(owfs_node_check_place(node, &expect, &detail));
+	expect.level = 2;
+	make_branch(node);
+	empty(node);
+	assert_string_equal(owfs_node_check_place(node, &expect, &detail),
+			    "empty node");
 }
 
 static void test_what_lies_in_the_gap_is_nobodys_business(void **state)
@@ -587,6 +609,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_defect_is_found_and_named),
 		cmocka_unit_test(test_empty_leaf_may_be_the_root),
+		cmocka_unit_test(test_empty_node_has_no_other_place),
 		cmocka_unit_test(test_what_lies_in_the_gap_is_nobodys_business),
 		cmocka_unit_test(test_random_bytes_never_lead_outside),
 		cmocka_unit_test(test_mutated_nodes_are_refused_or_read),

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/checksum.h"
 #include "base/err.h"
 #include "emubd.h"
 #include "trans/super.h"
@@ -109,12 +110,43 @@ static void test_super_impossible_fields_are_refused(void **state)
 	REFUSES(sb.root[0].tree.addr[0] = sb.nblocks);
 	REFUSES(sb.root[0].tree.addr[1] = 1001);
 	REFUSES(sb.root[0].level = OWFS_MAX_LEVEL + 1);
+	REFUSES(sb.root[0].map.gen = 0);
 	REFUSES(sb.root[0].map.gen = 8);
 	REFUSES(sb.root[0].map.slot = 3);
 	REFUSES(sb.root[0].map.free_blocks = sb.nblocks + 1);
 	REFUSES(sb.root[0].map.freed_blocks = 5001);
 	REFUSES(sb.root[1].gen = 7);
 	REFUSES(sb.root[1].map.slot = 4);
+}
+
+/* A sector with something changed under a right checksum. */
+static int read_changed(size_t at, uint32_t to)
+{
+	unsigned char sector[OWFS_SUPER_BYTES];
+	struct owfs_super_disk *d = (void *)sector;
+	const le32_t value = cpu_to_le32(to);
+	struct owfs_super sb, back;
+	unsigned int slot;
+
+	good_super(&sb);
+	owfs_super_to_disk(sector, &sb, 3);
+	memcpy(sector + at, &value, sizeof(value));
+	d->csum = cpu_to_le64(0);
+	d->csum = cpu_to_le64(owfs_checksum(0, sector, sizeof(sector)));
+	return owfs_super_from_disk(&back, &slot, sector, NULL);
+}
+
+static void test_super_of_another_version_or_no_slot_is_refused(void **state)
+{
+	const size_t version = offsetof(struct owfs_super_disk, version);
+	const size_t slot = offsetof(struct owfs_super_disk, slot);
+
+	(void)state;
+	assert_int_equal(read_changed(version, OWFS_FORMAT_VERSION), 0);
+	assert_int_equal(read_changed(version, OWFS_FORMAT_VERSION + 1),
+			 -EPROTONOSUPPORT);
+	assert_int_equal(read_changed(slot, OWFS_SUPER_SLOTS - 1), 0);
+	assert_int_equal(read_changed(slot, OWFS_SUPER_SLOTS), -EFSCORRUPTED);
 }
 
 static void test_super_unknown_incompat_feature_is_named(void **state)
@@ -323,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_super_survives_the_disk),
 		cmocka_unit_test(test_super_any_flipped_bit_is_noticed),
 		cmocka_unit_test(test_super_impossible_fields_are_refused),
+		cmocka_unit_test(test_super_of_another_version_or_no_slot_is_refused),
 		cmocka_unit_test(test_super_unknown_incompat_feature_is_named),
 		cmocka_unit_test(test_slots_go_front_back_front_back),
 		cmocka_unit_test(test_slots_of_the_last_two_commits_are_never_written),
