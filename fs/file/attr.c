@@ -54,6 +54,14 @@ uint32_t owfs_attr_kill(uint32_t mode, unsigned int mask)
 	return mode;
 }
 
+void owfs_attr_stamp(struct owfs_fs *fs, struct owfs_attr *attr)
+{
+	if (fs->fs_kernel_io)
+		return;
+	owfs_fs_now(fs, &attr->mtime);
+	attr->ctime = attr->mtime;
+}
+
 static void apply_owner(struct owfs_attr *attr, const struct owfs_attr *set,
 			unsigned int mask)
 {

@@ -34,6 +34,8 @@ void owfs_getattr(struct owfs_inode *inode, struct stat *st,
 /* The mode with the bits that @mask kills cleared. */
 uint32_t owfs_attr_kill(uint32_t mode, unsigned int mask);
 
+/* Contents change now.  A kernel that moves the data sets the times itself. */
+void owfs_attr_stamp(struct owfs_fs *fs, struct owfs_attr *attr);
 /*
  * What setting @mask from @set makes of @attr at time @now: everything but the
  * size.  ctime becomes @now unless it is given.

@@ -165,6 +165,7 @@ static int cut_apply(struct cut *c, struct owfs_extent_edit *ed, bool doom,
 {
 	struct owfs_attr *attr = &c->inode->i_attr;
 	int ret = owfs_extent_edit_apply(ed, tr);
+	struct timespec now;
 
 	if (!ret)
 		ret = owfs_access_apply(&c->access, tr);
@@ -175,11 +176,9 @@ static int cut_apply(struct cut *c, struct owfs_extent_edit *ed, bool doom,
 	/* beyond the locked range others may have moved the end since */
 	if (c->exact || c->newsize > attr->size)
 		attr->size = c->newsize;
-	owfs_fs_now(tr->fs, &attr->mtime);
-	attr->ctime = attr->mtime;
+	owfs_attr_stamp(tr->fs, attr);
 	if (c->mask) {
-		const struct timespec now = attr->mtime;
-
+		owfs_fs_now(tr->fs, &now);
 		owfs_attr_apply(attr, c->set, c->mask, &now);
 	}
 	return owfs_inode_store(tr, c->inode, false);
@@ -379,8 +378,7 @@ static int fill_trans(struct owfs_inode *inode, owfs_fileoff_t off,
 	if (!ret && intents)
 		ret = owfs_intent_cut(&tr, inode, off, off + len);
 	if (!ret) {
-		owfs_fs_now(tr.fs, &inode->i_attr.mtime);
-		inode->i_attr.ctime = inode->i_attr.mtime;
+		owfs_attr_stamp(tr.fs, &inode->i_attr);
 		ret = owfs_inode_store(&tr, inode, false);
 	}
 	if (ret)

@@ -521,6 +521,11 @@ ssize_t owfs_file_writeback(struct owfs_inode *inode, const void *buf,
 
 /* ----------------------------------------------------------------- the rest */
 
+int owfs_file_lost(const struct owfs_inode *inode)
+{
+	return __atomic_load_n(&inode->i_data_err, __ATOMIC_RELAXED);
+}
+
 int owfs_file_fsync(struct owfs_inode *inode, bool datasync)
 {
 	int ret;
@@ -532,7 +537,7 @@ int owfs_file_fsync(struct owfs_inode *inode, bool datasync)
 	 */
 	(void)datasync;
 	ret = owfs_commit_all(inode->i_fs);
-	return ret ? ret : __atomic_load_n(&inode->i_data_err, __ATOMIC_RELAXED);
+	return ret ? ret : owfs_file_lost(inode);
 }
 
 /* The first byte in [pos, size) that is data, or hole. */
@@ -605,6 +610,8 @@ ssize_t owfs_file_copy(struct owfs_inode *in, loff_t in_pos,
 	if (in == out && (uint64_t)in_pos < (uint64_t)out_pos + len &&
 	    (uint64_t)out_pos < (uint64_t)in_pos + len)
 		return -EINVAL;
+	if (__atomic_load_n(&in->i_swap, __ATOMIC_RELAXED))
+		return -ETXTBSY;
 	/* the end as it is now: what we append is not to be copied again */
 	size = owfs_file_size(in);
 	len = size > (uint64_t)in_pos ? min_u64(len, size - (uint64_t)in_pos) : 0;

@@ -123,15 +123,32 @@ int owfs_flags_may_stand(const struct owfs_inode *inode,
 	return 0;
 }
 
-/* The times of a write before the file became what it is, told only now. */
+static bool is_later(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec > b->tv_sec ||
+	       (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
+}
+
+/* Does this only tell what times the kernel has kept, those of reading too? */
+static bool is_kept(const struct owfs_inode *inode, unsigned int mask)
+{
+	return mask == (OWFS_SET_MTIME | OWFS_SET_CTIME | OWFS_SET_CACHED |
+			(inode->i_fs->fs_kernel_io ? OWFS_SET_ATIME : 0));
+}
+
+/*
+ * The times of a write before the file became what it is, told only now; or
+ * of a read, with those of the last write once more.
+ */
 static bool is_late(const struct owfs_inode *inode, const struct owfs_attr *set,
 		    unsigned int mask)
 {
-	const struct timespec *frozen = &inode->i_attr.ctime, *t = &set->ctime;
+	const struct owfs_attr *a = &inode->i_attr;
+	bool read = inode->i_fs->fs_kernel_io &&
+		    !is_later(&set->mtime, &a->mtime) &&
+		    !is_later(&a->mtime, &set->mtime);
 
-	return mask == (OWFS_SET_MTIME | OWFS_SET_CTIME | OWFS_SET_CACHED) &&
-	       (t->tv_sec < frozen->tv_sec ||
-		(t->tv_sec == frozen->tv_sec && t->tv_nsec <= frozen->tv_nsec));
+	return is_kept(inode, mask) && (read || !is_later(&set->ctime, &a->ctime));
 }
 
 int owfs_flags_may_setattr(const struct owfs_inode *inode,
@@ -147,6 +164,8 @@ int owfs_flags_may_setattr(const struct owfs_inode *inode,
 	if ((mask & touch) == touch)
 		mask &= ~touch;
 	/* ... and that is how it comes, or a write does, if pages are kept */
+	if (inode->i_fs->fs_kernel_io && is_kept(inode, mask))
+		return 0;
 	if (mask & OWFS_SET_CACHED)
 		mask &= ~(OWFS_SET_MTIME | OWFS_SET_ATIME_NOW);
 	return mask & (OWFS_SET_MODE | OWFS_SET_UID | OWFS_SET_GID |
@@ -161,6 +180,8 @@ int owfs_flags_may_setxattr(struct owfs_inode *inode)
 
 int owfs_flags_may_change(struct owfs_inode *inode, bool add)
 {
+	if (__atomic_load_n(&inode->i_swap, __ATOMIC_RELAXED))
+		return -ETXTBSY;
 	return look(inode) & (add ? OWFS_INODE_IMMUTABLE : FROZEN) ? -EPERM : 0;
 }
 

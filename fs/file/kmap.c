@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/util.h"
 #include "file/cut.h"
+#include "file/file.h"
 #include "file/flags.h"
 #include "file/kmap.h"
 #include "file/staging.h"
@@ -65,6 +66,18 @@ static int begin_read(const struct request *rq, struct owfs_kmap *km, bool keep)
 	}
 	pthread_rwlock_unlock(&rq->inode->i_lock);
 	return ret;
+}
+
+/* The kernel has the whole file written, and takes nothing but blocks. */
+static int begin_swap(const struct request *rq, struct owfs_kmap *km)
+{
+	__atomic_store_n(&rq->inode->i_swap, true, __ATOMIC_RELAXED);
+	return begin_read(rq, km, false);
+}
+
+void owfs_kmap_swapoff(struct owfs_inode *inode)
+{
+	__atomic_store_n(&inode->i_swap, false, __ATOMIC_RELAXED);
 }
 
 /* What is not on the device yet is shown as such. */
@@ -255,11 +268,8 @@ static int store_part(const struct request *rq, struct owfs_kmap *km)
 	owfs_fileoff_t until;
 	int ret;
 
-	if (owfs_staging_covers(rq->inode, rq->first, &until)) {
-		if (rq->nowait)
-			return -EAGAIN;
-		owfs_staging_wait(rq->inode, rq->first);
-	}
+	if (owfs_staging_covers(rq->inode, rq->first, &until))
+		return rq->nowait ? -EAGAIN : -EINPROGRESS;
 	pthread_rwlock_rdlock(&rq->inode->i_lock);
 	ret = store_part_locked(rq, km);
 	pthread_rwlock_unlock(&rq->inode->i_lock);
@@ -322,25 +332,13 @@ static int store_once(const struct request *rq, struct owfs_kmap *km)
 	return store_whole(&whole, km);
 }
 
-/* What chattr(1) forbids; the kernel knows the flags only as they were. */
-static int may_store(const struct request *rq)
-{
-	bool add = (uint64_t)rq->pos >= owfs_file_size(rq->inode);
-	int ret = owfs_fs_writable(rq->inode->i_fs);
-
-	return ret ? ret : owfs_flags_may_change(rq->inode, add);
-}
-
 static int begin_store(const struct request *rq, struct owfs_kmap *km)
 {
-	int ret = may_store(rq);
+	int ret;
 
-	while (!ret) {
+	do {
 		ret = store_once(rq, km);
-		if (ret != 1)
-			return ret;
-		ret = 0;
-	}
+	} while (ret == 1);
 	return ret;
 }
 
@@ -381,10 +379,8 @@ static int check_direct(const struct request *rq)
 
 static int begin_direct(const struct request *rq, struct owfs_kmap *km)
 {
-	int ret = may_store(rq);
+	int ret = check_direct(rq);
 
-	if (!ret)
-		ret = check_direct(rq);
 	if (ret)
 		return ret;
 	ret = owfs_iomap_begin_write(rq->inode, rq->first, rq->end - rq->first,
@@ -443,6 +439,8 @@ static int begin_once(const struct request *rq, struct owfs_kmap *km)
 	switch (rq->op) {
 	case OWFS_KMAP_READ:
 		return begin_read(rq, km, true);
+	case OWFS_KMAP_SWAP:
+		return begin_swap(rq, km);
 	case OWFS_KMAP_REPORT:
 		return begin_report(rq, km);
 	case OWFS_KMAP_DIRECT:
@@ -455,15 +453,19 @@ static int begin_once(const struct request *rq, struct owfs_kmap *km)
 }
 
 /*
- * A store into a frozen file is stopped before it is made; what is written back
- * was allowed then.  Zeroing may be the beginning of a truncate.
+ * What chattr(1) forbids; the kernel knows the flags only as they were.  A store
+ * is stopped before it is made; what is written back was allowed then.
  */
-static int check_flags(struct owfs_inode *inode, enum owfs_kmap_op op,
-		       uint64_t pos)
+static int may_store(struct owfs_inode *inode, enum owfs_kmap_op op,
+		     uint64_t pos)
 {
+	int ret;
+
 	if (op < OWFS_KMAP_WRITE || op == OWFS_KMAP_WRITEBACK)
 		return 0;
-	return owfs_flags_may_change(inode, pos >= owfs_file_size(inode));
+	ret = owfs_fs_writable(inode->i_fs);
+	return ret ? ret : owfs_flags_may_change(inode,
+						 pos >= owfs_file_size(inode));
 }
 
 int owfs_kmap_begin(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
@@ -482,18 +484,16 @@ int owfs_kmap_begin(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
 		return ret ? ret : -EINVAL;
 	if (op >= OWFS_KMAP_WRITE && (uint64_t)pos >= OWFS_FILE_BYTES_MAX)
 		return -EFBIG;
-	ret = check_flags(inode, op, (uint64_t)pos);
+	ret = owfs_fs_readable(inode->i_fs);
+	if (!ret)
+		ret = may_store(inode, op, (uint64_t)pos);
 	if (ret)
 		return ret;
 	rq.count = min_u64(count, (uint64_t)INT64_MAX - (uint64_t)pos);
 	rq.end = div_round_up((uint64_t)pos + rq.count, bs);
-	if (nowait) {
-		ret = owfs_fs_readable(inode->i_fs);
-		return ret ? ret : begin_once(&rq, km);
-	}
-	ret = owfs_fs_readable(inode->i_fs);
-	if (!ret)
-		OWFS_RETRY(inode->i_fs, ret, begin_once(&rq, km));
+	if (nowait)
+		return begin_once(&rq, km);
+	OWFS_RETRY(inode->i_fs, ret, begin_once(&rq, km));
 	return ret;
 }
 
@@ -538,6 +538,40 @@ void owfs_kmap_end(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
  * come from the reserve, a share of it in each generation: commits make room.
  */
 #define IOEND_TRIES	16
+
+/* What a device says, as opposed to who did not get as far as asking it. */
+static bool is_of_device(int error)
+{
+	switch (-error) {
+	case EAGAIN:
+	case EFAULT:
+	case EINTR:
+	case EINVAL:
+	case ENOMEM:
+	case ENOSYS:
+	case EOPNOTSUPP:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* As when owfs itself writes and the device fails: said, and remembered. */
+static void device_failed(struct owfs_inode *inode, const struct owfs_ioend *io)
+{
+	struct owfs_iomap map = {
+		.off = (uint64_t)io->pos / inode->i_fs->fs_geo.blocksize,
+	};
+	struct owfs_wstate st;
+	owfs_fileoff_t until;
+
+	owfs_wmap_find(inode, map.off, &st, &until);
+	if (io->writeback && st.placed) {
+		map.fsblock = st.fsblock;
+		map.len = 1;
+	}
+	owfs_file_write_failed(inode, &map, io->error);
+}
 
 static int ioend_retried(struct owfs_inode *inode, const struct owfs_ioend *io)
 {
@@ -651,6 +685,9 @@ int owfs_kmap_ioend(struct owfs_inode *inode, enum owfs_kmap_ioend kind,
 
 	if (pos < 0 || written > OWFS_FILE_BYTES_MAX - (uint64_t)pos)
 		return -EFBIG;
+	if (written && kind != OWFS_KMAP_IOEND_DISCARD && error &&
+	    is_of_device(error))
+		device_failed(inode, &io);
 	/* no byte, no block: a write that was refused tells us so, too */
 	if (written && !error && kind == OWFS_KMAP_IOEND_DIRECT)
 		ret = adopt_direct(inode, &io);

@@ -15,7 +15,8 @@
 #include "file/iomap.h"
 
 enum owfs_kmap_op {
-	OWFS_KMAP_READ,		/* into the page cache, directly, or to swap to */
+	OWFS_KMAP_READ,		/* into the page cache, or directly */
+	OWFS_KMAP_SWAP,		/* to swap to, without asking again */
 	OWFS_KMAP_REPORT,	/* somebody wants to know, nothing is read */
 	OWFS_KMAP_WRITE,	/* a store into the page cache */
 	OWFS_KMAP_FAULT,	/* a mapped page becomes writable */
@@ -59,7 +60,8 @@ struct owfs_kcache {
  * and is never longer, but for writeback, where what is known to be dirty
  * behind the range comes along.  @nowait: -EAGAIN rather than wait for a commit.
  * -ENOSYS: a direct write that must go through the page cache; nothing was
- * changed.  -ENOSPC, -EROFS, -EFBIG.
+ * changed.  -EINPROGRESS: of the first block something is written directly, to
+ * be asked again when that has had its ioend.  -ENOSPC, -EROFS, -EFBIG.
  */
 int owfs_kmap_begin(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
 		    uint64_t count, bool nowait, struct owfs_kmap *km);
@@ -67,6 +69,12 @@ int owfs_kmap_begin(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
 /* Of what begin answered only @written bytes were used (negative: none). */
 void owfs_kmap_end(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
 		   uint64_t count, int64_t written);
+
+/*
+ * The file is swapped to no more.  Since the first begin that asked for it, no
+ * block of it was given up, moved or copied: -ETXTBSY.
+ */
+void owfs_kmap_swapoff(struct owfs_inode *inode);
 
 enum owfs_kmap_ioend {
 	OWFS_KMAP_IOEND_WRITEBACK,

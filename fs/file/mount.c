@@ -20,7 +20,7 @@
 
 /* ---------------------------------------------------------------- opening */
 
-static int start_threads(struct owfs_fs *fs)
+int owfs_mount_start(struct owfs_fs *fs)
 {
 	int ret;
 
@@ -72,7 +72,7 @@ static int open_upper_floors(struct owfs_fs *fs)
 		return ret;
 	if (!owfs_fs_writable(fs))
 		owfs_reclaim_rescan(fs);
-	return start_threads(fs);
+	return fs->fs_param.start_later ? 0 : owfs_mount_start(fs);
 }
 
 int owfs_mount(struct owfs_fs **fsp, const struct owfs_fs_param *param)

@@ -15,6 +15,8 @@
  * of before (reclaim resumes unless read-only), starts threads if asked.
  */
 int owfs_mount(struct owfs_fs **fsp, const struct owfs_fs_param *param);
+/* The threads of one that was to start later. */
+int owfs_mount_start(struct owfs_fs *fs);
 /*
  * Everything durable and marked clean; then all memory is given back.  The
  * device stays the caller's.  Returns the first error; the handle is gone

@@ -201,44 +201,6 @@ bool owfs_staging_covers(struct owfs_inode *inode, owfs_fileoff_t off,
 	return ret;
 }
 
-/* ---------------------------------------------------------------- waiting */
-
-/* It happens to hardly anybody, so one place for all inodes will do. */
-static struct {
-	pthread_mutex_t lock;
-	pthread_cond_t ended;		/* some piece of some inode */
-	unsigned int waiting;		/* changed under lock, read atomically */
-} ends = {
-	.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER,
-};
-
-void owfs_staging_wait(struct owfs_inode *inode, owfs_fileoff_t off)
-{
-	owfs_fileoff_t until;
-
-	pthread_mutex_lock(&ends.lock);
-	__atomic_add_fetch(&ends.waiting, 1, __ATOMIC_SEQ_CST);
-	while (owfs_staging_covers(inode, off, &until))
-		pthread_cond_wait(&ends.ended, &ends.lock);
-	__atomic_sub_fetch(&ends.waiting, 1, __ATOMIC_SEQ_CST);
-	pthread_mutex_unlock(&ends.lock);
-}
-
-unsigned int owfs_staging_waiting(void)
-{
-	return __atomic_load_n(&ends.waiting, __ATOMIC_SEQ_CST);
-}
-
-/* The table of some inode has changed; no lock is held. */
-static void tell_waiting(void)
-{
-	if (!owfs_staging_waiting())
-		return;
-	pthread_mutex_lock(&ends.lock);
-	pthread_cond_broadcast(&ends.ended);
-	pthread_mutex_unlock(&ends.lock);
-}
-
 /* ------------------------------------------------------------------ begin */
 
 static int table_add_fresh(struct owfs_inode *inode, owfs_fileoff_t off,
@@ -381,7 +343,6 @@ int owfs_staging_end(struct owfs_inode *inode, owfs_fileoff_t first,
 		table_trim(inode);
 	}
 	pthread_mutex_unlock(&inode->i_map_lock);
-	tell_waiting();
 	return ret;
 }
 
@@ -408,7 +369,6 @@ void owfs_staging_drop(struct owfs_inode *inode, owfs_fileoff_t first,
 		table_trim(inode);
 	}
 	pthread_mutex_unlock(&inode->i_map_lock);
-	tell_waiting();
 	owfs_staged_free(inode->i_fs, list, true);
 }
 

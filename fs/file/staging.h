@@ -52,12 +52,6 @@ struct owfs_staged {
 bool owfs_staging_covers(struct owfs_inode *inode, owfs_fileoff_t off,
 			 owfs_fileoff_t *until);
 /*
- * Return when @off is not in flight.  No lock is held.  For tests: how many
- * wait.
- */
-void owfs_staging_wait(struct owfs_inode *inode, owfs_fileoff_t off);
-unsigned int owfs_staging_waiting(void);
-/*
  * Remember a begin.  [off, off + len) is all in flight in one state or not at
  * all, else 1 is returned: look again.  The same if an in-place run is not
  * alone.  On success *@resv passes to the table.  -ENOMEM.

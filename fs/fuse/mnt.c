@@ -27,6 +27,9 @@
 
 /* How long INIT may take to arrive; the kernel queues it inside mount(2). */
 #define INIT_TIMEOUT_MS	1000
+/* ... and how long what comes after it in iomap mode */
+#define BDI_TRIES	50
+#define BDI_WAIT_MS	10
 
 /* --------------------------------------------------------------- what kind */
 
@@ -69,7 +72,8 @@ static void choose_source(const struct owfs_opts *o,
 	src->blkdev = false;
 	snprintf(src->name, sizeof(src->name), "%s",
 		 served->loop[0] ? served->loop : o->device);
-	if (!owfs_mnt_may_be_fuseblk(o) || stat(src->name, &st))
+	if (!owfs_mnt_may_be_fuseblk(o) || served->plain ||
+	    stat(src->name, &st))
 		return;
 	if (S_ISBLK(st.st_mode)) {
 		src->blkdev = true;
@@ -194,23 +198,40 @@ static int check_ours(const struct owfs_opts *o, const struct source *src,
 	return -EBUSY;
 }
 
-/*
- * The kernel reads ahead 128 KiB, which makes eight requests of what could be
- * one.  INIT can only lower that; this is where it is raised.  A plain mount
- * by a user stays as it is.
- */
-static void raise_readahead(dev_t dev, bool blkdev)
+/* As the kernel calls what a mount reads and writes by. */
+static int set_readahead(dev_t dev, const char *kind)
 {
 	char path[80];
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u%s/read_ahead_kb",
-		 major(dev), minor(dev), blkdev ? "-fuseblk" : "");
+		 major(dev), minor(dev), kind);
 	f = fopen(path, "we");
 	if (!f)
-		return;
+		return -errno;
 	fprintf(f, "%u\n", OWFS_SESSION_READAHEAD >> 10);
 	fclose(f);
+	return 0;
+}
+
+/*
+ * The kernel reads ahead 128 KiB, which makes eight requests of what could be
+ * one.  INIT can only lower that; this is where it is raised.  A plain mount
+ * by a user stays as it is.
+ */
+static void raise_readahead(const struct owfs_mnt *m)
+{
+	set_readahead(m->dev, m->fuseblk ? "-fuseblk" : "");
+}
+
+/* It gets another one soon after INIT was answered, if it is going to. */
+void owfs_mnt_serving(const struct owfs_mnt *m)
+{
+	const char *kind = m->fuseblk ? "-fuseblk.iomap" : "-fuse.iomap";
+	int i;
+
+	for (i = 0; i < BDI_TRIES && set_readahead(m->dev, kind) == -ENOENT; i++)
+		poll(NULL, 0, BDI_WAIT_MS);
 }
 
 int owfs_mnt_mount(const struct owfs_opts *o, const struct owfs_msg *msg,
@@ -232,7 +253,7 @@ int owfs_mnt_mount(const struct owfs_opts *o, const struct owfs_msg *msg,
 		owfs_msg(msg, OWFS_MSG_ERROR, "%s: cannot mount on %s",
 			 o->device, o->mountpoint);
 	if (!ret)
-		raise_readahead(m->dev, src.blkdev);
+		raise_readahead(m);
 	if (src.loop_fd >= 0)
 		close(src.loop_fd);
 	return ret;

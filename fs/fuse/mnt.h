@@ -28,6 +28,8 @@ bool owfs_mnt_may_be_fuseblk(const struct owfs_opts *o);
  */
 int owfs_mnt_mount(const struct owfs_opts *o, const struct owfs_msg *msg,
 		   const struct owfs_served *served, struct owfs_mnt *m);
+/* The server serves, and the kernel may be about to move the data itself. */
+void owfs_mnt_serving(const struct owfs_mnt *m);
 /*
  * Change the flags of the mount on o->mountpoint, as "mount -o remount": to
  * reading only and back, nosuid and so on.  The server is not asked and keeps

@@ -15,8 +15,8 @@
 
 /* ------------------------------------------------------------ open and close */
 /*
- * ENOSYS to OPEN, OPENDIR and FLUSH is remembered by the kernel and saves the
- * round trips.  A plain fuse mount is told nothing at umount, so there opens
+ * ENOSYS to OPEN, OPENDIR and, if the server moves the data, to FLUSH is
+ * remembered by the kernel and saves the round trips.  A plain fuse mount is told nothing at umount, so there opens
  * are counted and the last close starts a commit.
  */
 
@@ -53,11 +53,19 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fuse_reply_err(req, ENOSYS);
 }
 
+/* The kernel does not listen when an ioend fails, but does here. */
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	(void)ino;
+	struct server *srv = server_of(req);
+	struct owfs_inode *inode;
+	int ret = server_get(srv, ino, &inode);
+
 	(void)fi;
-	fuse_reply_err(req, ENOSYS);
+	if (!ret) {
+		ret = srv->fs->fs_kernel_io ? owfs_file_lost(inode) : -ENOSYS;
+		server_put(srv, inode);
+	}
+	server_reply(req, ret);
 }
 
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -269,6 +277,7 @@ void op_copy(fuse_req_t req, const struct fuse_copy_args *args)
 		}
 		tell_atime(srv, in, &before);
 		server_put(srv, in);
+		server_iomap_unpark(srv, args->ino_out);
 	}
 	if (ret < 0)
 		server_reply(req, ret);

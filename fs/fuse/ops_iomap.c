@@ -7,11 +7,14 @@
 #include "fuse/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "file/kmap.h"
+#include "file/staging.h"
 #include "io/loopdev.h"
 
 /* Longer than a device has for a request: half a minute, as a rule. */
@@ -50,6 +53,21 @@ static int attach_loop(struct server *srv)
 	return 0;
 }
 
+/*
+ * With the server goes what the kernel keeps of everybody's writes, so it is not
+ * what to kill when memory is short.  A user may not ask for that.
+ */
+static void spare_from_oom(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (write(fd, "-1000", 5) < 0)
+		errno = 0;
+	close(fd);
+}
+
 int server_iomap_choose(struct server *srv)
 {
 	const struct owfs_opts *o = srv->opts;
@@ -67,6 +85,7 @@ int server_iomap_choose(struct server *srv)
 		if (ret)
 			return refuse(srv, strerror(-ret));
 	}
+	spare_from_oom();
 	srv->iomap_wanted = true;
 	srv->iomap_atomic = support & FUSE_IOMAP_SUPPORT_ATOMIC;
 	return 0;
@@ -83,12 +102,11 @@ void server_iomap_opened(struct server *srv, struct owfs_served *served)
 	srv->loop_fd = -1;
 	if (srv->iomap_wanted)
 		served->threads = IOMAP_THREADS;
+	served->iomap = srv->iomap_wanted;
 }
 
-void server_iomap_mounted(void *ctx)
+void server_iomap_mounted(struct server *srv)
 {
-	struct server *srv = ctx;
-
 	/* also done by prctl(2), which an ordinary user may not */
 	if (srv->iomap_wanted)
 		fuse_lowlevel_disable_fsreclaim(srv->session.se, 1);
@@ -160,7 +178,7 @@ static enum owfs_kmap_op op_of(uint32_t opflags)
 	if (opflags & FUSE_IOMAP_OP_WRITEBACK)
 		return OWFS_KMAP_WRITEBACK;
 	if (opflags & FUSE_IOMAP_OP_SWAPFILE)
-		return OWFS_KMAP_READ;
+		return OWFS_KMAP_SWAP;
 	if (opflags & FUSE_IOMAP_OP_ZERO)
 		return OWFS_KMAP_ZERO;
 	if (opflags & FUSE_IOMAP_OP_WRITE) {
@@ -244,32 +262,127 @@ static void reply_begin(fuse_req_t req, const struct owfs_kmap *km)
 	fuse_reply_iomap_begin(req, &read, &write);
 }
 
+/* A begin that can be answered only after another request was. */
+struct server_parked {
+	struct server_parked *next;
+	fuse_req_t req;
+	fuse_ino_t ino;
+	off_t pos;
+	uint64_t count;
+	uint32_t opflags;
+};
+
+static bool is_written_directly(struct owfs_inode *inode, off_t pos)
+{
+	owfs_fileoff_t until;
+
+	return owfs_staging_covers(inode, (uint64_t)pos /
+				   inode->i_fs->fs_geo.blocksize, &until);
+}
+
+/*
+ * No thread waits for another request: they could all do so, and none be left
+ * to serve it.  False: what @a was to wait for is over already.
+ */
+static bool park(struct server *srv, struct owfs_inode *inode,
+		 struct server_parked *a)
+{
+	struct server_parked **p;
+	bool there;
+
+	pthread_mutex_lock(&srv->park_lock);
+	a->next = srv->parked;
+	srv->parked = a;
+	pthread_mutex_unlock(&srv->park_lock);
+	if (is_written_directly(inode, a->pos))
+		return true;
+	pthread_mutex_lock(&srv->park_lock);
+	for (p = &srv->parked; *p && *p != a; p = &(*p)->next)
+		;
+	there = *p;
+	if (there)
+		*p = a->next;
+	pthread_mutex_unlock(&srv->park_lock);
+	return !there;		/* else somebody has woken it up */
+}
+
+static int begin_parked(struct server *srv, struct owfs_inode *inode,
+			const struct server_parked *what)
+{
+	struct server_parked *a = malloc(sizeof(*a));
+
+	if (!a)
+		return -ENOMEM;
+	*a = *what;
+	if (park(srv, inode, a))
+		return 0;
+	free(a);
+	return 1;
+}
+
+static void begin(struct server *srv, const struct server_parked *a)
+{
+	enum owfs_kmap_op op = op_of(a->opflags);
+	struct owfs_inode *inode;
+	struct owfs_kmap km;
+	int ret = server_get(srv, a->ino, &inode);
+	bool parked;
+
+	if (ret) {
+		server_reply(a->req, ret);
+		return;
+	}
+	do {
+		ret = owfs_kmap_begin(inode, op, a->pos, a->count,
+				      a->opflags & FUSE_IOMAP_OP_NOWAIT, &km);
+		parked = ret == -EINPROGRESS;
+		if (parked)
+			ret = begin_parked(srv, inode, a);
+	} while (ret == 1);
+	/* what must be one write cannot go another way: it may be tried again */
+	if (ret == -ENOSYS && (a->opflags & FUSE_IOMAP_OP_ATOMIC))
+		ret = -EAGAIN;
+	if (ret)
+		server_reply(a->req, ret);
+	else if (!parked)
+		reply_begin(a->req, &km);
+	server_put(srv, inode);
+}
+
+void server_iomap_unpark(struct server *srv, fuse_ino_t ino)
+{
+	struct server_parked **p = &srv->parked, *list = NULL, *a;
+
+	pthread_mutex_lock(&srv->park_lock);
+	while ((a = *p)) {
+		if (ino && a->ino != ino) {
+			p = &a->next;
+			continue;
+		}
+		*p = a->next;
+		a->next = list;
+		list = a;
+	}
+	pthread_mutex_unlock(&srv->park_lock);
+	while ((a = list)) {
+		list = a->next;
+		begin(srv, a);
+		free(a);
+	}
+}
+
 static void op_begin(fuse_req_t req, fuse_ino_t ino, uint64_t attr_ino,
 		     off_t pos, uint64_t count, uint32_t opflags)
 {
-	struct server *srv = server_of(req);
-	enum owfs_kmap_op op = op_of(opflags);
-	struct owfs_inode *inode;
-	struct owfs_kmap km;
-	int ret = server_get(srv, ino, &inode);
+	const struct server_parked a = {
+		.req = req, .ino = ino, .pos = pos, .count = count,
+		.opflags = opflags,
+	};
 
 	(void)attr_ino;
-	if (ret) {
-		server_reply(req, ret);
-		return;
-	}
-	if (op == OWFS_KMAP_WRITEBACK)
+	if (opflags & FUSE_IOMAP_OP_WRITEBACK)
 		owfs_session_will_wait(req);
-	ret = owfs_kmap_begin(inode, op, pos, count,
-			      opflags & FUSE_IOMAP_OP_NOWAIT, &km);
-	/* what must be one write cannot go another way: it may be tried again */
-	if (ret == -ENOSYS && (opflags & FUSE_IOMAP_OP_ATOMIC))
-		ret = -EAGAIN;
-	if (ret)
-		server_reply(req, ret);
-	else
-		reply_begin(req, &km);
-	server_put(srv, inode);
+	begin(server_of(req), &a);
 }
 
 static void op_end(fuse_req_t req, fuse_ino_t ino, uint64_t attr_ino, off_t pos,
@@ -287,6 +400,7 @@ static void op_end(fuse_req_t req, fuse_ino_t ino, uint64_t attr_ino, off_t pos,
 		server_put(srv, inode);
 	}
 	server_reply(req, ret);
+	server_iomap_unpark(srv, ino);
 }
 
 /* ------------------------------------------------------------------- ioend */
@@ -298,6 +412,17 @@ static enum owfs_kmap_ioend kind_of(uint32_t flags, int error)
 	if (error && !(flags & FUSE_IOMAP_IOEND_WRITEBACK))
 		return OWFS_KMAP_IOEND_DISCARD;
 	return OWFS_KMAP_IOEND_WRITEBACK;
+}
+
+static int do_ioend(struct owfs_inode *inode, loff_t pos, uint64_t written,
+		    uint32_t flags, int error, uint64_t *size)
+{
+	if (flags & FUSE_IOMAP_IOEND_SWAPOFF) {
+		owfs_kmap_swapoff(inode);
+		written = 0;
+	}
+	return owfs_kmap_ioend(inode, kind_of(flags, error), pos, written,
+			       error > 0 ? -error : error, size);
 }
 
 /*
@@ -317,20 +442,29 @@ static void op_ioend(fuse_req_t req, fuse_ino_t ino, uint64_t attr_ino,
 	(void)dev;
 	(void)new_addr;
 	if (!ret) {
-		if (flags & FUSE_IOMAP_IOEND_SWAPOFF)
-			written = 0;
-		ret = owfs_kmap_ioend(inode, kind_of(flags, error), pos,
-				      written, error > 0 ? -error : error,
-				      &size);
+		ret = do_ioend(inode, pos, written, flags, error, &size);
 		server_put(srv, inode);
 	}
 	if (ret)
 		server_reply(req, ret == -ENOSYS ? -EIO : ret);
 	else
 		fuse_reply_iomap_ioend(req, (off_t)size);
+	server_iomap_unpark(srv, ino);
 }
 
 /* ------------------------------------------------------ the whole filesystem */
+
+/* The device is gone: nothing that anybody writes from now on will last. */
+static void op_shutdown(fuse_req_t req)
+{
+	struct server *srv = server_of(req);
+
+	if (!server_enter(srv)) {
+		owfs_fs_shutdown(srv->fs, false);
+		server_leave(srv);
+	}
+	fuse_reply_err(req, 0);
+}
 
 /* What is frozen is what a crash would leave, as at any other time. */
 static void op_freeze(fuse_req_t req)
@@ -346,5 +480,5 @@ static void op_nothing(fuse_req_t req)
 const struct owfs_iomap_ops iomap_ops = {
 	.begin = op_begin, .end = op_end, .ioend = op_ioend,
 	.config = op_config,
-	.freeze = op_freeze, .unfreeze = op_nothing, .shutdown = op_nothing,
+	.freeze = op_freeze, .unfreeze = op_nothing, .shutdown = op_shutdown,
 };

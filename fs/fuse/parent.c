@@ -168,6 +168,8 @@ static int start(struct parent *p)
 	if (owfs_mnt_mount(p->o, &p->msg, &msg.served, &p->mnt) ||
 	    hand_over(p))
 		return reap_failed(p);
+	if (msg.served.iomap)
+		owfs_mnt_serving(&p->mnt);
 	return 0;
 }
 

@@ -190,6 +190,7 @@ static int mount_fs(struct server *srv)
 		.readonly = srv->readonly,
 		.discard = o->discard,
 		.threaded = true,
+		.start_later = true,
 		.errors = o->shutdown_on_error ? OWFS_ERRORS_SHUTDOWN :
 						 OWFS_ERRORS_RO,
 		.cache = o->cache,
@@ -258,8 +259,19 @@ static int server_start(void *ctx, const struct owfs_opts *o,
 		return ret;
 	}
 	served->blocksize = srv->fs->fs_geo.blocksize;
+	/* such blocks a kernel may not take of a device that is mounted */
+	served->plain = srv->iomap_wanted &&
+			served->blocksize > (unsigned long)sysconf(_SC_PAGESIZE);
 	served->readonly = srv->readonly || owfs_fs_writable(srv->fs);
 	return 0;
+}
+
+static int server_mounted(void *ctx)
+{
+	struct server *srv = ctx;
+
+	server_iomap_mounted(srv);
+	return owfs_mount_start(srv->fs);
 }
 
 /* --------------------------------------------------------------------- stop */
@@ -290,6 +302,7 @@ static int server_stop(void *ctx)
 	}
 	ret = srv->stop_ret;
 	pthread_rwlock_unlock(&srv->gate);
+	server_iomap_unpark(srv, 0);
 	return ret;
 }
 
@@ -364,7 +377,7 @@ const struct owfs_server_ops server_ops = {
 	.start = server_start,
 	.stop = server_stop,
 	.abandon = server_abandon,
-	.mounted = server_iomap_mounted,
+	.mounted = server_mounted,
 	.llops = &lowlevel_ops,
 };
 
@@ -374,10 +387,12 @@ void server_init(struct server *srv)
 	srv->session.ops = &session_ops;
 	owfs_iomap_install(&lowlevel_ops, &srv->session, &iomap_ops);
 	pthread_rwlock_init(&srv->gate, NULL);
+	pthread_mutex_init(&srv->park_lock, NULL);
 }
 
 void server_exit(struct server *srv)
 {
 	owfs_prune_stop(srv);
+	pthread_mutex_destroy(&srv->park_lock);
 	pthread_rwlock_destroy(&srv->gate);
 }

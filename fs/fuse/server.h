@@ -58,6 +58,8 @@ struct server {
 					   which nothing else is asked */
 	struct owfs_prune prune;
 
+	pthread_mutex_t park_lock;
+	struct server_parked *parked;	/* park_lock; ops_iomap.c's */
 	bool counts_opens;		/* plain fuse: commit at the last close */
 	int nopen;			/* atomic */
 };
@@ -151,7 +153,10 @@ extern const struct owfs_iomap_ops iomap_ops;
 int server_iomap_choose(struct server *srv);
 /* The device is open. */
 void server_iomap_opened(struct server *srv, struct owfs_served *served);
-void server_iomap_mounted(void *ctx);
+/* The calling thread, and those that it makes, may be asked by reclaim. */
+void server_iomap_mounted(struct server *srv);
+/* Go on with begins that wait for a direct write of @ino (0: anything) to end. */
+void server_iomap_unpark(struct server *srv, fuse_ino_t ino);
 /* What statx(2) shall say of files whose data the kernel moves. */
 void server_iomap_statx(struct server *srv, struct owfs_inode *inode,
 			struct owfs_statx_io *io);

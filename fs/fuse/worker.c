@@ -183,8 +183,9 @@ static int serve(const struct owfs_opts *o, const struct owfs_server *srv,
 		return ret;
 	}
 	if (srv->ops->mounted)
-		srv->ops->mounted(srv->ctx);
-	ret = start_signals();
+		ret = srv->ops->mounted(srv->ctx);
+	if (!ret)
+		ret = start_signals();
 	if (!ret)
 		ret = owfs_session_loop(srv->session,
 					o->threads ? o->threads : threads,

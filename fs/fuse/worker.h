@@ -32,6 +32,8 @@ struct owfs_served {
 	unsigned int blocksize;
 	bool readonly;		/* asked for, or all that is possible */
 	unsigned int threads;	/* that the server wants; 0: it does not matter */
+	bool iomap;		/* the kernel is going to be asked to move the data */
+	bool plain;		/* no fuseblk mount */
 	char loop[32];		/* the loop device that it opened; empty: none */
 };
 
@@ -49,8 +51,8 @@ struct owfs_server_ops {
 	 * is first; later calls return what the first returned.
 	 */
 	int (*stop)(void *ctx);
-	/* The session is there, its threads are not; or NULL. */
-	void (*mounted)(void *ctx);
+	/* The session is there, its threads are not; or NULL.  0 or -errno. */
+	int (*mounted)(void *ctx);
 	/* Never mounted: give everything back, write nothing. */
 	void (*abandon)(void *ctx);
 	const struct fuse_lowlevel_ops *llops;

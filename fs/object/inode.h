@@ -74,6 +74,7 @@ struct owfs_inode {
 	bool i_atime_dirty;		/* i_lock; atime newer in memory than in the tree */
 	bool i_atime_noted;		/* atimes.c's: it was told of that */
 	int i_data_err;			/* atomic; sticky: data was lost, fsync says so */
+	bool i_swap;			/* atomic; the kernel swaps to its blocks, unasked */
 
 	struct owfs_range_lock i_range;	/* regular files */
 	pthread_mutex_t i_map_lock;	/* staging */

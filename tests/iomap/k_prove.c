@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Random use of several files in iomap mode against the played kernel: every
- * read, every fsync and every answer is checked, and the power is cut.
+ * read, every fsync and every answer is checked, and the power is cut.  In some
+ * runs the device fails: then errors are answers, too, but what was promised
+ * before holds, and what is lost must have been said.
  *
  *	k_prove [STEPS [SEED [-v]]]
  *
@@ -40,6 +42,7 @@ struct prove {
 	unsigned char *data;
 	uint32_t stamp;		/* no two writes write the same */
 	bool verbose;
+	bool faulty;		/* the device has begun to fail */
 	char what[200];		/* the step under way */
 };
 
@@ -110,7 +113,7 @@ static struct kfile *some_file(struct prove *p)
 		if (!strcmp(f->name, name))
 			return f;
 	f = kmodel_create(&p->k, name);
-	if (!f)
+	if (!f && !p->faulty)
 		violation(p, "create");
 	return f;
 }
@@ -177,10 +180,12 @@ static int step_write(struct prove *p, struct kfile *f)
 	}
 	pos -= pos % 512;
 	len = max_u64(len - len % 512, 512);
-	if (how == 6) {
+	if (below(p, 2)) {
 		pos -= pos % p->k.bs;
 		len = max_u64(len - len % p->k.bs, p->k.bs);
 	}
+	if (how == 6)
+		return kmodel_direct_async(&p->k, f, pos, len, bytes(p, len));
 	return kmodel_direct_write(&p->k, f, pos, len, bytes(p, len));
 }
 
@@ -243,11 +248,11 @@ static int step_sync(struct prove *p)
 static int step_evict(struct prove *p, struct kfile *f)
 {
 	char name[32];
-	int ret = kmodel_fsync(&p->k, f);
+	int ret = kmodel_close(&p->k, f);
 
 	snprintf(p->what, sizeof(p->what), "%s: evict", f->name);
 	memcpy(name, f->name, sizeof(name));
-	if (!ret && !kmodel_lookup(&p->k, name))
+	if (!ret && !kmodel_lookup(&p->k, name) && !p->faulty)
 		ret = violation(p, "lookup");
 	return ret;
 }
@@ -281,12 +286,38 @@ static void step_background(struct prove *p)
 		if (below(p, 3) == 0)
 			kmodel_complete(&p->k, f, true);
 		if (below(p, 4) == 0)
+			kmodel_land(&p->k, f, true);
+		if (below(p, 4) == 0)
 			kmodel_reclaim(&p->k, f, true);
 	}
 	if (below(p, 3) == 0)
 		owfs_commit_step(p->k.srv.fs, below(p, 4) == 0);
 	if (below(p, 4) == 0)
 		owfs_reclaim_step(p->k.srv.fs);
+}
+
+static bool is_expected(const struct prove *p, int ret)
+{
+	return ret == -ENOSPC || ret == -EINTR ||
+	       (p->faulty && (ret == -EIO || ret == -EROFS));
+}
+
+/* From now on a write fails, or some, or all do; or a flush. */
+static void break_device(struct prove *p)
+{
+	static const uint64_t counts[] = { 1, 1, 3, EMUBD_FOREVER };
+	enum emubd_kind kind = below(p, 4) ? EMUBD_WRITE : EMUBD_FLUSH;
+
+	emubd_fault(p->e, kind, 1 + below(p, 30),
+		    counts[below(p, ARRAY_SIZE(counts))],
+		    kind == EMUBD_WRITE && below(p, 4) == 0 ? ENOSPC : EIO);
+	p->faulty = true;
+}
+
+static int step_close(struct prove *p, struct kfile *f)
+{
+	snprintf(p->what, sizeof(p->what), "%s: close", f->name);
+	return kmodel_close(&p->k, f);
 }
 
 static int one_step(struct prove *p)
@@ -297,7 +328,7 @@ static int one_step(struct prove *p)
 	step_background(p);
 	f = some_file(p);
 	if (!f)
-		return -1;
+		return p->faulty ? 0 : -1;
 	switch (below(p, 16)) {
 	case 0:
 		snprintf(p->what, sizeof(p->what), "%s: truncate", f->name);
@@ -320,6 +351,9 @@ static int one_step(struct prove *p)
 	case 7:
 		ret = below(p, 3) ? step_evict(p, f) : step_sync(p);
 		break;
+	case 9:
+		ret = below(p, 2) ? step_close(p, f) : kmodel_stat(&p->k, f);
+		break;
 	case 8:
 		snprintf(p->what, sizeof(p->what), "%s: unlink", f->name);
 		ret = below(p, 3) ? 0 : kmodel_unlink(&p->k, f);
@@ -334,7 +368,7 @@ static int one_step(struct prove *p)
 	}
 	if (p->k.violations)
 		return violation(p, "%s", p->k.why);
-	if (ret && ret != -ENOSPC && ret != -EINTR)
+	if (ret && !is_expected(p, ret))
 		return violation(p, "%s", strerror(-ret));
 	return 0;
 }
@@ -415,6 +449,7 @@ static int judge(struct prove *p, size_t cut)
 
 static int run_forward(struct prove *p, unsigned int steps)
 {
+	unsigned int fails_at = below(p, 4) ? 0 : (unsigned int)below(p, steps);
 	struct owfs_fs *fs;
 	int ret = rig_mount(&fs, p->e, &p->env, 0, &quiet);
 
@@ -426,9 +461,30 @@ static int run_forward(struct prove *p, unsigned int steps)
 	p->k.changed = changed;
 	p->k.ctx = p;
 	note(p, false);
-	while (steps-- && !ret)
+	while (steps-- && !ret) {
+		if (fails_at && steps == fails_at)
+			break_device(p);
 		ret = one_step(p);
+	}
 	return ret;
+}
+
+static int close_all(struct prove *p)
+{
+	struct kfile *f;
+	int ret;
+
+	for (f = p->k.files; f; f = f->next) {
+		ret = step_close(p, f);
+		if (p->k.violations)
+			return violation(p, "%s", p->k.why);
+		if (ret && !is_expected(p, ret))
+			return violation(p, "%s", strerror(-ret));
+	}
+	ret = step_sync(p);
+	if (p->k.violations)
+		return violation(p, "%s", p->k.why);
+	return ret && !is_expected(p, ret) ? violation(p, "syncfs") : 0;
 }
 
 static int run_end(struct prove *p)
@@ -440,11 +496,14 @@ static int run_end(struct prove *p)
 		return 0;
 	}
 	snprintf(p->what, sizeof(p->what), "umount");
-	if (step_sync(p))
-		return violation(p, "syncfs");
-	ret = kmodel_unmount(&p->k);
+	ret = close_all(p);
 	if (ret)
+		return ret;
+	ret = kmodel_unmount(&p->k);
+	if (ret && !is_expected(p, ret))
 		return violation(p, "umount: %s", strerror(-ret));
+	emubd_fault(p->e, EMUBD_WRITE, 1, 0, EIO);
+	emubd_fault(p->e, EMUBD_FLUSH, 1, 0, EIO);
 	ret = check_state(p->e, false);
 	return ret ? violation(p, "umount: the check found %d", ret) : 0;
 }
@@ -458,6 +517,7 @@ static int one_run(struct prove *p, unsigned int steps)
 	p->rng.s = p->seed;
 	rig_env_init(&p->env, p->seed);
 	p->nhist = p->log_at = 0;
+	p->faulty = false;
 	bs = below(p, 4) ? 4096 : 16384;
 	p->base = rig_mkfs(&p->env, (uint64_t)bs * 4096, bs, 1);
 	if (!p->base)

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The connection: requests to the server and back, names. */
-#include "kmodel.h"
-#include "emubd_image.h"
+#include "kmodel_impl.h"
 
-#include <errno.h>
 #include <linux/fuse.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -64,6 +60,13 @@ static int fake_ioctl(int fd, unsigned long cmd, void *arg)
 	}
 }
 
+static bool is_answered(const struct kmodel *k)
+{
+	char c;
+
+	return recv(k->sock[0], &c, 1, MSG_DONTWAIT | MSG_PEEK) > 0;
+}
+
 static int fake_notify(int fd, const void *msg, size_t len)
 {
 	struct {
@@ -78,6 +81,8 @@ static int fake_notify(int fd, const void *msg, size_t len)
 	memcpy(&h, msg, sizeof(h));
 	if (h.len != len || h.unique)
 		return -EINVAL;
+	if (current->in_ioend && !is_answered(current))
+		kmodel_violation(current, "a mapping is told during an ioend");
 	if (h.code == 100 && len == sizeof(h) + sizeof(map)) {
 		memcpy(map, (const char *)msg + sizeof(h), sizeof(map));
 		return kmodel_upsert(current, h.nodeid, h.ino, &map[0],
@@ -138,29 +143,73 @@ static bool take_notification(struct kmodel *k)
 	return recv(k->sock[0], &msg, sizeof(msg), MSG_DONTWAIT) > 0;
 }
 
-static int answer(struct kmodel *k, void *out, size_t room, size_t *len)
+/* The begin that waits may be answered before the one that ended its wait. */
+static bool take_early(struct kmodel *k)
+{
+	struct fuse_out_header h;
+	ssize_t n = recv(k->sock[0], &h, sizeof(h),
+			 MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC);
+
+	if (n < (ssize_t)sizeof(h) || !k->waiting || h.unique != k->waiting)
+		return false;
+	k->early_len = recv(k->sock[0], k->early, sizeof(k->early), 0);
+	return true;
+}
+
+static int judge_answer(struct kmodel *k, uint64_t unique,
+			const struct fuse_out_header *h, ssize_t n, size_t *len)
+{
+	if (n < (ssize_t)sizeof(*h) || h->unique != unique ||
+	    h->len != (size_t)n) {
+		kmodel_violation(k, "request %llu: no answer, or a strange one: %zd",
+				 (unsigned long long)unique, n);
+		return -EIO;
+	}
+	if (h->error > 0 || h->error <= -512) {
+		kmodel_violation(k, "error %d", h->error);
+		return -EIO;
+	}
+	if (len)
+		*len = (size_t)n - sizeof(*h);
+	return h->error;
+}
+
+int kmodel_answer(struct kmodel *k, void *out, size_t room, size_t *len)
+{
+	struct fuse_out_header h = { 0 };
+	uint64_t unique = k->waiting;
+
+	if (!k->early_len)
+		return -EINPROGRESS;
+	memcpy(&h, k->early, sizeof(h));
+	memcpy(out, k->early + sizeof(h),
+	       min_u64(room, (uint64_t)k->early_len - sizeof(h)));
+	k->waiting = 0;
+	return judge_answer(k, unique, &h, k->early_len, len);
+}
+
+/* Of the request @unique, which is a begin if it may have to wait. */
+static int answer(struct kmodel *k, uint64_t unique, bool may_wait, void *out,
+		  size_t room, size_t *len)
 {
 	struct fuse_out_header h;
 	struct iovec iov[2] = { { &h, sizeof(h) }, { out, room } };
 	struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 2 };
 	ssize_t n;
 
-	while (take_notification(k))
+	while (take_notification(k) || take_early(k))
 		;
 	n = recvmsg(k->sock[0], &mh, MSG_DONTWAIT);
-	if (n < (ssize_t)sizeof(h) || h.unique != k->unique ||
-	    h.len != (size_t)n || (mh.msg_flags & MSG_TRUNC)) {
-		kmodel_violation(k, "request %llu: no answer, or a strange one: %zd",
-				 (unsigned long long)k->unique, n);
-		return -EIO;
+	if (n < 0 && errno == EAGAIN && may_wait && !k->waiting) {
+		k->waiting = unique;
+		k->early_len = 0;
+		return -EINPROGRESS;
 	}
-	if (h.error > 0 || h.error <= -512) {
-		kmodel_violation(k, "error %d", h.error);
-		return -EIO;
-	}
-	if (len)
-		*len = (size_t)n - sizeof(h);
-	return h.error;
+	if (mh.msg_flags & MSG_TRUNC)
+		n = -1;
+	while (take_notification(k) || take_early(k))
+		;
+	return judge_answer(k, unique, &h, n, len);
 }
 
 int kmodel_call(struct kmodel *k, uint32_t opcode, fuse_ino_t nodeid,
@@ -178,6 +227,7 @@ int kmodel_call(struct kmodel *k, uint32_t opcode, fuse_ino_t nodeid,
 	int ret;
 
 	current = k;
+	errno = 0;
 	k->calls[opcode % 64]++;
 	if (writev(k->sock[0], iov, 2) != (ssize_t)h.len) {
 		kmodel_violation(k, "cannot send");
@@ -186,7 +236,8 @@ int kmodel_call(struct kmodel *k, uint32_t opcode, fuse_ino_t nodeid,
 	serve(k);
 	if (opcode == FUSE_FORGET)
 		return 0;
-	ret = answer(k, out ? out : none, out ? room : sizeof(none), len);
+	ret = answer(k, h.unique, opcode == 4094, out ? out : none,
+		     out ? room : sizeof(none), len);
 	if (k->changed && changes(opcode))
 		k->changed(k->ctx);
 	return ret;
@@ -209,6 +260,10 @@ static int do_init(struct kmodel *k)
 	    !(out.flags2 & IOMAP_BIT))
 		kmodel_violation(k, "INIT: minor=%u flags=%x flags2=%x: no iomap",
 				 out.minor, out.flags, out.flags2);
+	if ((out.flags & ~INIT_FLAGS) || (out.flags2 & ~IOMAP_BIT))
+		kmodel_violation(k, "INIT: flags=%x flags2=%x: were not offered",
+				 out.flags & ~INIT_FLAGS,
+				 out.flags2 & ~IOMAP_BIT);
 	return 0;
 }
 
@@ -233,8 +288,9 @@ static int do_config(struct kmodel *k)
 	memcpy(&flags, out.bytes, 8);
 	memcpy(&bs, out.bytes + 60, 4);
 	memcpy(&maxbytes, out.bytes + 88, 8);
+	k->maxbytes = flags & 1u << 5 ? (uint64_t)maxbytes : INT64_MAX;
 	if (!k->dev || flags & ~0x7full || len > 104 || bs != k->bs ||
-	    maxbytes <= 0)
+	    maxbytes <= 0 || (bs & (bs - 1)))
 		kmodel_violation(k, "CONFIG: dev=%u flags=%llx blocksize=%u",
 				 k->dev, (unsigned long long)flags, bs);
 	return 0;
@@ -294,6 +350,7 @@ static void file_free(struct kfile *f)
 	for (i = 0; i < f->npages; i++)
 		free(f->page[i].data);
 	kmodel_cache_free(f);
+	km_flights_free(f);
 	free(f->page);
 	free(f->want);
 	free(f);
@@ -385,6 +442,19 @@ static void file_drop(struct kmodel *k, struct kfile *f)
 	kmodel_call(k, FUSE_FORGET, f->nodeid, &in, sizeof(in), NULL, 0, NULL);
 }
 
+/* What was not known of @old is not known of what has its name now. */
+static void keep_unsure(struct kfile *f, struct kfile *old)
+{
+	uint64_t b, size = f->size;
+
+	f->size = old->size;
+	km_want_resize(f, size);
+	for (b = 0; b < old->npages; b++)
+		if (old->page[b].unsure)
+			km_page(f, b)->unsure = true;
+	f->untold = old->untold;
+}
+
 struct kfile *kmodel_lookup(struct kmodel *k, const char *name)
 {
 	struct fuse_entry_out out;
@@ -393,20 +463,23 @@ struct kfile *kmodel_lookup(struct kmodel *k, const char *name)
 	for (; f && !old; f = f->next)
 		if (!strcmp(f->name, name))
 			old = f;
-	if (old)
+	if (old) {
+		km_flights_land(k, old);
 		file_drop(k, old);
+	}
 	if (kmodel_call(k, FUSE_LOOKUP, FUSE_ROOT_ID, name, strlen(name) + 1,
 			&out, sizeof(out), NULL) || !out.nodeid)
 		return NULL;
 	f = file_new(k, name, &out);
 	if (old) {
-		if (f->size != old->size)
+		if (f->size != old->size && !old->size_unsure)
 			kmodel_violation(k, "%s: size=%llu, should be %llu",
 					 name, (unsigned long long)f->size,
 					 (unsigned long long)old->size);
 		f->want = old->want;
 		f->want_room = old->want_room;
 		old->want = NULL;
+		keep_unsure(f, old);
 		file_free(old);
 	}
 	return f;
@@ -414,9 +487,11 @@ struct kfile *kmodel_lookup(struct kmodel *k, const char *name)
 
 int kmodel_unlink(struct kmodel *k, struct kfile *f)
 {
-	int ret = kmodel_call(k, FUSE_UNLINK, FUSE_ROOT_ID, f->name,
-			      strlen(f->name) + 1, NULL, 0, NULL);
+	int ret;
 
+	km_flights_land(k, f);
+	ret = kmodel_call(k, FUSE_UNLINK, FUSE_ROOT_ID, f->name,
+			  strlen(f->name) + 1, NULL, 0, NULL);
 	if (ret)
 		return ret;
 	file_drop(k, f);

@@ -6,12 +6,16 @@
  * it would reject, or would believe to somebody's loss, is a violation.
  *
  * Everything is one thread: a request is sent, served and answered before the
- * call returns, so a seed decides all.  What is asynchronous in the kernel is
+ * call returns, so a seed decides all.  (A begin that waits for a direct write
+ * is answered when that has landed.)  What is asynchronous in the kernel is
  * under the caller's control: pages are written back when told, and their
- * ioends, which may be merged or apart, come when told.
+ * ioends, which may be merged or apart, come when told; so do those of direct
+ * writes.
  *
  * Beside the page cache each file has the bytes that its users expect (want),
- * which every read must show and every fsync must find in the server.
+ * which every read must show and every fsync must find in the server.  Blocks
+ * that nobody can be sure of, because the device has failed or two have written
+ * them at once, are left out.
  */
 #ifndef OWFS_TESTS_KMODEL_H
 #define OWFS_TESTS_KMODEL_H
@@ -33,6 +37,8 @@
 
 struct kpage {
 	bool present, dirty, writeback;
+	bool unsure;			/* nobody knows what it should hold */
+	int flying;			/* direct writes under way to it */
 	unsigned char *data;		/* a block; NULL until present */
 };
 
@@ -53,10 +59,14 @@ struct kfile {
 	struct kpage *page;		/* by block */
 	uint64_t npages;
 	struct kioend *ioends;
+	struct kflight *flights;	/* kmodel_direct.c: direct writes under way */
 	bool times_dirty;
+	struct timespec time;		/* of the last change */
 	int wb_err;			/* the next fsync reports it */
+	bool untold;			/* only the server knows what is lost */
+	bool size_unsure;		/* the server's may be another */
 	struct kentry *rd, *wr;		/* kmodel_cache.c: mappings it keeps */
-	bool wr_used;
+	bool has_cache, wr_used;
 	uint64_t seq;			/* counts changes of them */
 	bool by_cache;			/* the last begin was answered by the cache ... */
 	uint64_t by_seq;		/* ... as it was then */
@@ -74,8 +84,12 @@ struct kmodel {
 	struct fuse_buf buf;
 	struct kfile *files;
 	uint32_t dev;			/* registered; 0 none yet */
-	bool no_end, no_ioend, in_ioend;
+	uint64_t maxbytes;		/* of a file, as configured */
+	bool no_end, no_ioend, no_flush, in_ioend;
 	bool no_faults;			/* a file is being cut: faults wait */
+	uint64_t waiting;		/* the begin that has no answer yet */
+	unsigned char early[96];	/* its answer, come before another's */
+	ssize_t early_len;
 	uint64_t calls[64];		/* by opcode, iomap's as the session counts */
 	unsigned int violations;
 	char why[400];			/* the first of them */
@@ -103,10 +117,13 @@ void kmodel_trace(struct kmodel *k, bool on);
 /*
  * One request and its answer: 0 or the errno it was answered with, negative.
  * *@len is how long the answer was, which has at most @room bytes.
+ * -EINPROGRESS: a begin that is to be asked for again with kmodel_answer().
  */
 int kmodel_call(struct kmodel *k, uint32_t opcode, fuse_ino_t nodeid,
 		const void *in, size_t in_len, void *out, size_t room,
 		size_t *len);
+
+int kmodel_answer(struct kmodel *k, void *out, size_t room, size_t *len);
 
 /* ------------------------------------------------------------------ names */
 
@@ -124,6 +141,13 @@ int kmodel_mmap_store(struct kmodel *k, struct kfile *f, uint64_t pos,
 		      uint64_t len, const void *data);
 int kmodel_direct_write(struct kmodel *k, struct kfile *f, uint64_t pos,
 			uint64_t len, const void *data);
+/* The same, if it lies inside the file, without waiting for its end. */
+int kmodel_direct_async(struct kmodel *k, struct kfile *f, uint64_t pos,
+			uint64_t len, const void *data);
+/* Direct writes under way end: all, or (@some) as chance says. */
+void kmodel_land(struct kmodel *k, struct kfile *f, bool some);
+/* Users expect these bytes of @f: all it has. */
+void kmodel_expect(struct kfile *f, const void *data, uint64_t len);
 /* Compare with @want. */
 int kmodel_read(struct kmodel *k, struct kfile *f, uint64_t pos, uint64_t len);
 int kmodel_direct_read(struct kmodel *k, struct kfile *f, uint64_t pos,
@@ -146,6 +170,11 @@ void kmodel_reclaim(struct kmodel *k, struct kfile *f, bool some);
 /* 0 or the error; then what the server has is compared with @want. */
 int kmodel_fsync(struct kmodel *k, struct kfile *f);
 int kmodel_syncfs(struct kmodel *k);
+/* The last close: as fsync, but that nothing need be durable. */
+int kmodel_close(struct kmodel *k, struct kfile *f);
+int kmodel_stat(struct kmodel *k, struct kfile *f);
+int kmodel_swapon(struct kmodel *k, struct kfile *f);
+void kmodel_swapoff(struct kmodel *k, struct kfile *f);
 
 /* kmodel_cache.c */
 struct kentry;

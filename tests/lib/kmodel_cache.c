@@ -4,12 +4,7 @@
  * The write side is absent until something else than an overwrite was kept
  * there; absent means that writes go where reads come from.
  */
-#include "kmodel.h"
-#include "emubd_image.h"
-
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
+#include "kmodel_impl.h"
 
 struct kentry {
 	struct kentry *next;
@@ -167,8 +162,6 @@ int kmodel_upsert(struct kmodel *k, uint64_t nodeid, uint64_t ino,
 		return -ESTALE;
 	if (ino != nodeid)
 		return -EINVAL;
-	if (k->in_ioend)
-		kmodel_violation(k, "a mapping is told during an ioend");
 	if (rd->type != FUSE_IOMAP_TYPE_NOCACHE) {
 		if (kmodel_check(k, 0, rd->offset, "read", rd))
 			return -117;
@@ -184,6 +177,7 @@ int kmodel_upsert(struct kmodel *k, uint64_t nodeid, uint64_t ino,
 		side_put(&f->wr, wr);
 		f->wr_used = true;
 	}
+	f->has_cache = true;
 	f->seq++;
 	return 0;
 }
@@ -196,8 +190,6 @@ int kmodel_inval(struct kmodel *k, uint64_t nodeid,
 
 	if (!f)
 		return -ESTALE;
-	if (k->in_ioend)
-		kmodel_violation(k, "a mapping is taken back during an ioend");
 	if ((rd->offset | rd->length | wr->offset | wr->length) % k->bs)
 		return -EINVAL;
 	if (rd->length)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Begin, end and ioend, checked as the kernel checks their answers. */
-#include "kmodel.h"
+#include "kmodel_impl.h"
 
-#include <errno.h>
-#include <string.h>
+#define F_ANON_WRITE	(1u << 5)
 
 static void trace(struct kmodel *k, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -57,12 +56,13 @@ static const char *bad_mapping(const struct kmodel *k,
 	default:
 		return "type";
 	}
-	if (m->flags & ~0xffu)
+	/* of the others one marks what no file of a server may have */
+	if (m->flags & ~0xffu || m->flags & F_ANON_WRITE)
 		return "flags";
 	if (!m->length || m->offset % k->bs || m->length % k->bs ||
 	    m->offset + m->length < m->offset)
 		return "range";
-	if (m->offset >= INT64_MAX)
+	if (m->offset >= k->maxbytes)
 		return "past the largest file";
 	if (pos < m->offset || pos - m->offset >= m->length)
 		return "does not have what was asked for";
@@ -86,11 +86,13 @@ int kmodel_check(struct kmodel *k, uint32_t opflags, uint64_t pos,
 }
 
 /* "Look in your cache": what must be there. */
-static void check_retry(struct kmodel *k, uint64_t pos,
+static void check_retry(struct kmodel *k, const struct kfile *f, uint64_t pos,
 			const struct fuse_file_iomap *m)
 {
 	struct fuse_file_iomap hole = *m;
 
+	if (!f->has_cache)
+		kmodel_violation(k, "%s: there is no cache to look in", f->name);
 	hole.type = FUSE_IOMAP_TYPE_HOLE;
 	kmodel_check(k, 0, pos, "retry", &hole);
 }
@@ -109,6 +111,15 @@ static int ask(struct kmodel *k, struct kfile *f, uint32_t opflags,
 
 	trace(k, "BEGIN %x %llu+%llu\n", opflags, (unsigned long long)pos,
 	      (unsigned long long)count);
+	while (ret == -EINPROGRESS) {
+		if (!km_flights_land_one(k, f)) {
+			kmodel_violation(k, "%s: begin %x at %llu: is never answered",
+					 f->name, opflags,
+					 (unsigned long long)pos);
+			return -EIO;
+		}
+		ret = kmodel_answer(k, &out, sizeof(out), &len);
+	}
 	if (ret)
 		return ret;
 	if (len != sizeof(out)) {
@@ -116,7 +127,7 @@ static int ask(struct kmodel *k, struct kfile *f, uint32_t opflags,
 		return -EIO;
 	}
 	if (out.rd.type == FUSE_IOMAP_TYPE_RETRY_CACHE)
-		check_retry(k, pos, &out.rd);
+		check_retry(k, f, pos, &out.rd);
 	else
 		kmodel_check(k, opflags, pos, "read", &out.rd);
 	kmodel_check(k, opflags, pos, "write", &out.wr);
@@ -209,7 +220,8 @@ int kmodel_ioend(struct kmodel *k, struct kfile *f, uint32_t flags, int error,
 		return ret;
 	if (len != sizeof(newsize))
 		kmodel_violation(k, "ioend: answer of %zu bytes", len);
-	if (!error && written && newsize < pos + written)
+	/* two direct writes to one block count when both have landed */
+	if (!error && written && newsize < pos + written && !f->flights)
 		kmodel_violation(k, "ioend: size %llu after %llu+%llu",
 				 (unsigned long long)newsize,
 				 (unsigned long long)pos,

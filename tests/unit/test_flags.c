@@ -482,6 +482,42 @@ static void test_times_of_kept_writes(void **state)
 	assert_int_equal(owfs_setattr(file, &a, late), -EPERM);
 }
 
+/*
+ * One that moves the data itself owns all three times, and tells them together:
+ * after an append, after a read, and when the file was frozen meanwhile.
+ */
+static void test_times_of_the_kernels_own_files(void **state)
+{
+	const unsigned int all = OWFS_SET_ATIME | OWFS_SET_MTIME |
+				 OWFS_SET_CTIME | OWFS_SET_CACHED;
+	struct owfs_attr a = { .mode = 0600 };
+
+	(void)state;
+	nx.fs->fs_kernel_io = true;
+	a.atime = a.mtime = a.ctime = nx_stat(file).st_ctim;
+	assert_int_equal(set(file, APP), 0);
+	a.mtime.tv_sec += 5;
+	a.ctime.tv_sec += 5;
+	assert_int_equal(owfs_setattr(file, &a, all), 0);
+	assert_int_equal(nx_stat(file).st_mtim.tv_sec, a.mtime.tv_sec);
+	assert_int_equal(owfs_setattr(file, &a, all | OWFS_SET_MODE), -EPERM);
+	/* of a write before the file was frozen */
+	assert_int_equal(set(file, 0), 0);
+	a.mtime = a.ctime = nx_stat(file).st_ctim;
+	assert_int_equal(set(file, IMM), 0);
+	assert_int_equal(owfs_setattr(file, &a, all), 0);
+	assert_int_equal(nx_stat(file).st_mtim.tv_sec, a.mtime.tv_sec);
+	/* of a read afterwards */
+	a.atime.tv_sec += 9;
+	a.ctime.tv_sec += 9;
+	assert_int_equal(owfs_setattr(file, &a, all), 0);
+	assert_int_equal(nx_stat(file).st_atim.tv_sec, a.atime.tv_sec);
+	/* of now */
+	a.mtime.tv_sec += 9;
+	a.ctime.tv_sec += 9;
+	assert_int_equal(owfs_setattr(file, &a, all), -EPERM);
+}
+
 /* ------------------------------------------------------------------ setting */
 
 static void test_flags_survive(void **state)
@@ -688,6 +724,7 @@ int main(void)
 		ON_TREE(test_frozen_bytes_stay),
 		ON_TREE(test_places_of_frozen_files),
 		ON_TREE(test_times_of_kept_writes),
+		ON_TREE(test_times_of_the_kernels_own_files),
 		ON_TREE(test_flags_survive),
 		ON_TREE(test_impossible_flags_are_refused),
 		ON_TREE(test_immutable_flags_are_frozen),

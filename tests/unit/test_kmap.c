@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the kernel is told when several of its threads ask at once. */
-#include <sched.h>
-
 #include "file/cut.h"
 #include "file/file.h"
 #include "file/kmap.h"
@@ -30,52 +28,30 @@ static int teardown(void **state)
 	return 0;
 }
 
-struct store {
-	struct owfs_inode *inode;
-	struct owfs_kmap km;
-	bool nowait;
-	int ret;
-	bool done;		/* atomic */
-};
-
-static void *store(void *arg)
+static int store(struct owfs_inode *inode, bool nowait, struct owfs_kmap *km)
 {
-	struct store *s = arg;
-
-	s->ret = owfs_kmap_begin(s->inode, OWFS_KMAP_WRITE, 1024, 512,
-				 s->nowait, &s->km);
-	__atomic_store_n(&s->done, true, __ATOMIC_SEQ_CST);
-	return NULL;
+	return owfs_kmap_begin(inode, OWFS_KMAP_WRITE, 1024, 512, nowait, km);
 }
 
 /* Two writes of sectors, direct, into one block: the second reads the first. */
 static void test_a_store_into_a_block_waits_for_direct_writes(void **state)
 {
 	struct owfs_inode *inode = fx_file(&fx);
-	struct store s = { .inode = inode, .nowait = true };
-	struct owfs_kmap km;
-	pthread_t thread;
+	struct owfs_kmap km, other;
 	uint64_t size;
 
 	(void)state;
 	assert_int_equal(owfs_kmap_begin(inode, OWFS_KMAP_DIRECT, 0, 512, false,
 					 &km), 0);
 	assert_int_equal(owfs_kmap_begin(inode, OWFS_KMAP_DIRECT, 1024, 512,
-					 false, &s.km), -ENOSYS);
-	store(&s);
-	assert_int_equal(s.ret, -EAGAIN);
-	s.nowait = s.done = false;
-	assert_int_equal(pthread_create(&thread, NULL, store, &s), 0);
-	while (!owfs_staging_waiting()) {
-		assert_false(__atomic_load_n(&s.done, __ATOMIC_SEQ_CST));
-		sched_yield();
-	}
+					 false, &other), -ENOSYS);
+	assert_int_equal(store(inode, true, &other), -EAGAIN);
+	assert_int_equal(store(inode, false, &other), -EINPROGRESS);
 	assert_int_equal(owfs_kmap_ioend(inode, OWFS_KMAP_IOEND_DIRECT, 0, 512,
 					 0, &size), 0);
-	pthread_join(thread, NULL);
-	assert_int_equal(s.ret, 0);
-	assert_int_equal(s.km.read.type, OWFS_IOMAP_MAPPED);
-	assert_int_equal(s.km.read.fsblock, km.write.fsblock);
+	assert_int_equal(store(inode, false, &other), 0);
+	assert_int_equal(other.read.type, OWFS_IOMAP_MAPPED);
+	assert_int_equal(other.read.fsblock, km.write.fsblock);
 	owfs_wmap_drop(inode, 0, UINT64_MAX);
 	fx_check(&fx);
 	owfs_iput(inode);
