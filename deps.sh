@@ -12,7 +12,7 @@
 set -u
 
 build=(gcc libc6-dev make autoconf automake libtool pkg-config
-	libfuse3-dev liburcu-dev libxxhash-dev uuid-dev libblkid-dev)
+	libfuse3-dev liburcu-dev libseccomp-dev libxxhash-dev uuid-dev libblkid-dev)
 # losetup, mount and umount; findmnt and blkid
 run=(mount util-linux)
 test=(libcmocka-dev fuse3 mandoc acl attr e2fsprogs util-linux-extra)

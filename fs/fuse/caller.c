@@ -64,7 +64,7 @@ void owfs_status_parse(struct owfs_status *st, FILE *text, gid_t gid)
 	st->in_group |= st->fsgid == gid && gid != NOBODY;
 }
 
-static bool look(struct owfs_status *st, pid_t pid, gid_t gid)
+bool owfs_caller_look(struct owfs_status *st, pid_t pid, gid_t gid)
 {
 	char path[40];
 	FILE *f;
@@ -79,6 +79,16 @@ static bool look(struct owfs_status *st, pid_t pid, gid_t gid)
 	owfs_status_parse(st, f, gid);
 	fclose(f);
 	return true;
+}
+
+/* Set before there are threads. */
+static bool (*look)(struct owfs_status *st, pid_t pid, gid_t gid) =
+	owfs_caller_look;
+
+void owfs_caller_ask(bool (*other)(struct owfs_status *st, pid_t pid,
+				   gid_t gid))
+{
+	look = other;
 }
 
 static bool is_root_with(const struct owfs_status *st, unsigned int cap)

@@ -38,4 +38,10 @@ struct owfs_status {
 };
 void owfs_status_parse(struct owfs_status *st, FILE *text, gid_t gid);
 
+/* What /proc says of @pid, and whether it is in @gid; false: nothing. */
+bool owfs_caller_look(struct owfs_status *st, pid_t pid, gid_t gid);
+/* From now on ask @look, which sees more of /proc than this process. */
+void owfs_caller_ask(bool (*look)(struct owfs_status *st, pid_t pid,
+				  gid_t gid));
+
 #endif

@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/sandbox.h"
 #include "base/size.h"
 #include "base/spell.h"
 #include "base/util.h"
@@ -207,6 +208,8 @@ static const struct {
 	{ "allow_other", offsetof(struct owfs_opts, allow_other), true },
 	{ "writeback", offsetof(struct owfs_opts, writeback), true },
 	{ "nowriteback", offsetof(struct owfs_opts, writeback), false },
+	{ "sandbox", offsetof(struct owfs_opts, nosandbox), false },
+	{ "nosandbox", offsetof(struct owfs_opts, nosandbox), true },
 	{ "plain", offsetof(struct owfs_opts, plain), true },
 	{ "remount", offsetof(struct owfs_opts, remount), true },
 	{ "debug", offsetof(struct owfs_opts, debug), true },
@@ -432,8 +435,8 @@ static void usage(const struct owfs_opts *o)
 		       "  -h   print this\n", o->prog);
 	printf("options: ro rw commit=SEC errors=remount-ro|shutdown discard cache=SIZE\n"
 	       "         iomap=auto|on|off threads=N spin=USEC plain allow_other\n"
-	       "         uid=USER gid=GROUP offset=BYTES sizelimit=BYTES writeback, and\n"
-	       "         those of mount(8): nosuid nodev noexec noatime ...\n");
+	       "         uid=USER gid=GROUP offset=BYTES sizelimit=BYTES writeback\n"
+	       "         nosandbox, and those of mount(8): nosuid nodev noexec noatime ...\n");
 }
 
 /* One dashed argument; 1: exit with 0. */
@@ -444,8 +447,9 @@ static int take_flag(struct owfs_opts *o, int c, bool *sloppy)
 		usage(o);
 		return 1;
 	case 'V':
-		printf("owfs %s (libfuse %s, %s)\n", PACKAGE_VERSION,
-		       fuse_pkgversion(), owfs_iomap_build);
+		printf("owfs %s (libfuse %s, %s)\n"
+		       "sandbox: %s\n", PACKAGE_VERSION, fuse_pkgversion(),
+		       owfs_iomap_build, owfs_sandbox_build);
 		return 1;
 	case 'd':
 		o->debug = true;

@@ -31,6 +31,7 @@ struct owfs_opts {
 	bool remount;			/* only change the flags of a mount */
 	bool discard;
 	bool shutdown_on_error;		/* errors=shutdown */
+	bool nosandbox;			/* the worker keeps its view of the system */
 	bool plain;			/* no fuseblk, even where it is possible */
 	bool allow_other;
 	bool uid_given, gid_given;	/* owners to show in place of all others */

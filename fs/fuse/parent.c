@@ -12,10 +12,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -117,30 +119,101 @@ static void block_signals(struct parent *p, bool all)
 	sigprocmask(SIG_BLOCK, &p->signals, NULL);
 }
 
+static void tell_end(int status, char *how, size_t size)
+{
+	if (!WIFSIGNALED(status))
+		snprintf(how, size, "exit status %d", WEXITSTATUS(status));
+	else if (WTERMSIG(status) == SIGSYS)
+		snprintf(how, size, "its sandbox stopped a system call that serving does not need");
+	else
+		snprintf(how, size, "%s", strsignal(WTERMSIG(status)));
+}
+
 static int reap_failed(struct parent *p)
 {
+	char how[100];
 	int status;
 
 	close(p->sock);		/* a worker that waits for us gives up */
 	while (waitpid(p->worker, &status, 0) < 0 && errno == EINTR)
 		;
-	if (WIFSIGNALED(status))
+	if (WIFSIGNALED(status)) {
+		tell_end(status, how, sizeof(how));
 		owfs_msg(&p->msg, OWFS_MSG_ERROR,
 			 "%s: the server died while starting: %s",
-			 p->o->device, strsignal(WTERMSIG(status)));
+			 p->o->device, how);
+	}
 	return EXIT_FAILED;
+}
+
+/* --------------------------------------------------- what the worker asks for */
+
+static void start_unmount(struct parent *p)
+{
+	if (p->unmounter > 0)
+		return;
+	p->unmounter = fork();
+	if (p->unmounter)
+		return;
+	close(p->mnt.fd);
+	owfs_mnt_unmount(p->mnt.dev, false);
+	_exit(0);
+}
+
+/* It may say anything: nothing that could pass for another line. */
+static void make_printable(char *line)
+{
+	for (; *line; line++)
+		if ((unsigned char)*line < ' ' || *line == 127)
+			*line = '?';
+}
+
+static void log_for_worker(const struct parent *p, struct owfs_ctl *msg)
+{
+	make_printable(msg->line);
+	if ((unsigned int)msg->level <= p->msg.max_level)
+		p->msg.emit(p->msg.ctx, msg->level, msg->line);
+}
+
+static void look_for_worker(struct parent *p, struct owfs_ctl *msg)
+{
+	msg->err = owfs_caller_look(&msg->caller.status, msg->caller.pid,
+				    msg->caller.gid) ? 0 : -ESRCH;
+	msg->line[0] = '\0';
+	/* one that does not read gets no answer, and we do not wait for it */
+	owfs_ctl_try_send(p->sock, msg);
+}
+
+static void hear(struct parent *p, struct owfs_ctl *msg)
+{
+	switch (msg->what) {
+	case OWFS_CTL_LOG:
+		log_for_worker(p, msg);
+		break;
+	case OWFS_CTL_CALLER:
+		look_for_worker(p, msg);
+		break;
+	case OWFS_CTL_UNMOUNT:
+		start_unmount(p);
+		break;
+	default:
+		break;
+	}
 }
 
 static int hand_over(struct parent *p)
 {
 	struct owfs_ctl msg = {
-		.what = OWFS_CTL_MOUNTED, .dev = p->mnt.dev,
-		.fuseblk = p->mnt.fuseblk,
+		.what = OWFS_CTL_MOUNTED,
+		.mounted = { p->mnt.dev, p->mnt.fuseblk },
 	};
 	int ret = owfs_ctl_send(p->sock, &msg, p->mnt.fd);
 
-	if (!ret)
+	while (!ret && msg.what != OWFS_CTL_SERVING) {
 		ret = owfs_ctl_recv(p->sock, &msg, NULL);
+		if (!ret)
+			hear(p, &msg);
+	}
 	if (ret) {
 		owfs_mnt_close(&p->mnt);
 		owfs_mnt_unmount(p->mnt.dev, true);
@@ -175,30 +248,13 @@ static int start(struct parent *p)
 
 /* ------------------------------------------------------------------- waiting */
 
-static void start_unmount(struct parent *p)
-{
-	if (p->unmounter > 0)
-		return;
-	p->unmounter = fork();
-	if (p->unmounter)
-		return;
-	close(p->mnt.fd);
-	owfs_mnt_unmount(p->mnt.dev, false);
-	_exit(0);
-}
-
 /* The worker is gone, and with it what it had not committed. */
 static void clean_up(struct parent *p, int status)
 {
-	char how[64];
+	char how[100];
 
 	owfs_mnt_close(&p->mnt);
-	if (WIFSIGNALED(status))
-		snprintf(how, sizeof(how), "%s",
-			 strsignal(WTERMSIG(status)));
-	else
-		snprintf(how, sizeof(how), "exit status %d",
-			 WEXITSTATUS(status));
+	tell_end(status, how, sizeof(how));
 	owfs_mnt_detach_dead(p->mnt.dev);
 	owfs_msg(&p->msg, OWFS_MSG_ERROR,
 		 "%s: the server ended early (%s); %s is detached, what was synced is safe",
@@ -222,14 +278,46 @@ static bool reap(struct parent *p, int *status)
 	return false;
 }
 
+/* One message; a worker that has closed its end says no more. */
+static void listen_to_worker(struct parent *p)
+{
+	struct owfs_ctl msg;
+
+	if (!owfs_ctl_recv(p->sock, &msg, NULL)) {
+		hear(p, &msg);
+		return;
+	}
+	close(p->sock);
+	p->sock = -1;
+}
+
+static void take_signal(struct parent *p, int fd)
+{
+	struct signalfd_siginfo sig;
+
+	if (read(fd, &sig, sizeof(sig)) == (ssize_t)sizeof(sig) &&
+	    sig.ssi_signo != SIGCHLD)
+		start_unmount(p);
+}
+
 static int supervise(struct parent *p)
 {
-	int sig, status;
+	struct pollfd pfd[2] = {
+		{ .fd = signalfd(-1, &p->signals, SFD_CLOEXEC | SFD_NONBLOCK),
+		  .events = POLLIN },
+		{ .events = POLLIN },
+	};
+	int status;
 
 	while (!reap(p, &status)) {
-		sig = sigwaitinfo(&p->signals, NULL);
-		if (sig > 0 && sig != SIGCHLD)
-			start_unmount(p);
+		pfd[1].fd = p->sock;
+		/* without memory for the first: at least it ends with the worker */
+		if (poll(pfd, 2, pfd[0].fd < 0 ? 1000 : -1) < 0)
+			continue;
+		if (pfd[0].fd >= 0 && pfd[0].revents)
+			take_signal(p, pfd[0].fd);
+		if (pfd[1].revents)
+			listen_to_worker(p);
 	}
 	if (WIFEXITED(status) && !WEXITSTATUS(status)) {
 		owfs_mnt_close(&p->mnt);

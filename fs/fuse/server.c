@@ -7,13 +7,14 @@
 #include "fuse/server.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/sandbox.h"
 #include "fuse/mnt.h"
 #include "fuse/owner.h"
-#include "fuse/sandbox.h"
 
 /* ----------------------------------------------------------------- requests */
 
@@ -208,15 +209,37 @@ static int mount_fs(struct server *srv)
 	return ret;
 }
 
-/* The device is open, the threads are not made yet. */
+/*
+ * The device is open, the threads are not made yet, and the filesystem has not
+ * been looked at.  An image that grows may need the last blocks of the
+ * filesystem that holds it, which are root's.  A worker that is not locked in
+ * unmounts itself if its parent is gone, and a user's has no rights but may
+ * run fusermount3, which is set-uid.
+ */
 static void give_up_rights(const struct server *srv)
 {
-	int ret = owfs_sandbox_enter();
+	const bool locked_in = !srv->opts->nosandbox;
+	const struct owfs_sandbox s = {
+		.work = OWFS_SANDBOX_SERVER,
+		.layers = locked_in ? OWFS_SANDBOX_RIGHTS | OWFS_SANDBOX_ROOT |
+			  (owfs_sandbox_knows_calls() ? OWFS_SANDBOX_CALLS :
+							OWFS_SANDBOX_NET) :
+			  geteuid() ? 0 : OWFS_SANDBOX_RIGHTS,
+		.capabilities = 1ull << CAP_SYS_RESOURCE |
+				(locked_in ? 0 : 1ull << CAP_SYS_ADMIN),
+	};
+	const unsigned int got = owfs_sandbox_enter(&s);
 
-	if (ret)
+	owfs_msg(srv->msg, OWFS_MSG_DEBUG, "%s: sandbox:%s%s%s%s%s",
+		 srv->opts->device,
+		 got & OWFS_SANDBOX_RIGHTS ? " rights" : "",
+		 got & OWFS_SANDBOX_ROOT ? " root" : "",
+		 got & OWFS_SANDBOX_NET ? " net" : "",
+		 got & OWFS_SANDBOX_CALLS ? " calls" : "", got ? "" : " none");
+	if (s.layers & ~got & OWFS_SANDBOX_RIGHTS)
 		owfs_msg(srv->msg, OWFS_MSG_WARN,
-			 "%s: the server keeps the rights it was started with: %s",
-			 srv->opts->device, strerror(-ret));
+			 "%s: the server keeps the rights it was started with",
+			 srv->opts->device);
 }
 
 static void close_device(struct server *srv)
@@ -306,6 +329,18 @@ static int server_stop(void *ctx)
 	return ret;
 }
 
+static int server_sync(void *ctx)
+{
+	struct server *srv = ctx;
+	int ret = server_enter(srv);
+
+	if (!ret) {
+		ret = owfs_syncfs(srv->fs);
+		server_leave(srv);
+	}
+	return ret;
+}
+
 static void server_abandon(void *ctx)
 {
 	struct server *srv = ctx;
@@ -376,6 +411,7 @@ static struct fuse_lowlevel_ops lowlevel_ops = {
 const struct owfs_server_ops server_ops = {
 	.start = server_start,
 	.stop = server_stop,
+	.sync = server_sync,
 	.abandon = server_abandon,
 	.mounted = server_mounted,
 	.llops = &lowlevel_ops,

@@ -5,17 +5,19 @@
  *
  * Signals.  Ending the session's loop would abort the connection under open
  * files, so a signal means unmount, and serving goes on until the kernel is
- * done.  The parent does it while it lives; without it the worker does.
+ * done.  The parent does it while it lives.  Without one nobody can, out of a
+ * sandbox: then all is made durable, and umount(8) does the rest.
  */
 #include "fuse/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,63 +31,46 @@
 #define PR_SET_IO_FLUSHER 57
 #endif
 
-/* --------------------------------------------------------------- the socket */
-
-int owfs_ctl_send(int sock, const struct owfs_ctl *msg, int fd)
-{
-	char space[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iov = { (void *)(uintptr_t)msg, sizeof(*msg) };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *cm;
-
-	if (fd >= 0) {
-		mh.msg_control = space;
-		mh.msg_controllen = sizeof(space);
-		cm = CMSG_FIRSTHDR(&mh);
-		cm->cmsg_level = SOL_SOCKET;
-		cm->cmsg_type = SCM_RIGHTS;
-		cm->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cm), &fd, sizeof(int));
-	}
-	return sendmsg(sock, &mh, MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
-int owfs_ctl_recv(int sock, struct owfs_ctl *msg, int *fd)
-{
-	char space[CMSG_SPACE(sizeof(int))];
-	struct iovec iov = { msg, sizeof(*msg) };
-	struct msghdr mh = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = space, .msg_controllen = sizeof(space),
-	};
-	struct cmsghdr *cm;
-	ssize_t n;
-
-	do {
-		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	if (fd)
-		*fd = -1;
-	cm = CMSG_FIRSTHDR(&mh);
-	if (fd && cm && cm->cmsg_type == SCM_RIGHTS)
-		memcpy(fd, CMSG_DATA(cm), sizeof(int));
-	return n == sizeof(*msg) ? 0 : -EPIPE;
-}
-
-/* ------------------------------------------------------------------ signals */
-
 /* One worker per process; ->init and the signal thread have no other way. */
 static struct worker {
 	const struct owfs_opts *o;
+	const struct owfs_server *srv;
 	int sock;
 	int fd;		/* of the mount */
-	pid_t parent;
+	int null;	/* /dev/null, for when nobody looks; -1 none */
 	dev_t dev;
 	bool fuseblk;
 	sigset_t signals;
-} me;
+} me = { .fd = -1 };
+
+/* ---------------------------------------------------------------- the parent */
+
+/* Nobody waits for syslog; without a parent nobody reads it. */
+static void log_by_parent(enum owfs_msg_level level, const char *line)
+{
+	struct owfs_ctl msg = { .what = OWFS_CTL_LOG, .level = level };
+
+	snprintf(msg.line, sizeof(msg.line), "%s", line);
+	owfs_ctl_try_send(me.sock, &msg);
+}
+
+/* One question at a time: the answer carries no name. */
+static bool look_by_parent(struct owfs_status *st, pid_t pid, gid_t gid)
+{
+	static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+	struct owfs_ctl msg = {
+		.what = OWFS_CTL_CALLER, .caller = { .pid = pid, .gid = gid },
+	};
+	int ret;
+
+	pthread_mutex_lock(&one);
+	ret = owfs_ctl_send(me.sock, &msg, -1);
+	if (!ret)
+		ret = owfs_ctl_recv(me.sock, &msg, NULL);
+	pthread_mutex_unlock(&one);
+	*st = msg.caller.status;
+	return !ret && !msg.err;
+}
 
 bool owfs_worker_on_fuseblk(void)
 {
@@ -99,9 +84,12 @@ void owfs_worker_serving(void)
 	if (!me.o)
 		return;		/* a test serves without a parent */
 	if (!me.o->foreground)
-		owfs_log_detach(me.o->prog);
+		owfs_log_hand_over(log_by_parent, me.null);
+	owfs_caller_ask(look_by_parent);
 	owfs_ctl_send(me.sock, &msg, -1);
 }
+
+/* ------------------------------------------------------------------ signals */
 
 /* The child must not keep the connection alive if we die meanwhile. */
 static void unmount_aside(void)
@@ -119,16 +107,19 @@ static void unmount_aside(void)
 
 static void *signal_thread(void *arg)
 {
+	struct owfs_ctl msg = { .what = OWFS_CTL_UNMOUNT };
 	int sig;
 
 	(void)arg;
 	for (;;) {
 		if (sigwait(&me.signals, &sig))
 			continue;
-		if (getppid() == me.parent)
-			kill(me.parent, SIGTERM);
-		else
+		if (!owfs_ctl_send(me.sock, &msg, -1))
+			continue;
+		if (me.o->nosandbox)
 			unmount_aside();
+		else if (me.srv->ops->sync)
+			me.srv->ops->sync(me.srv->ctx);
 	}
 	return NULL;
 }
@@ -203,8 +194,8 @@ static int handshake(int sock, const struct owfs_served *served)
 		ret = owfs_ctl_recv(sock, &msg, &fd);
 	if (ret)
 		return ret;
-	me.dev = msg.dev;
-	me.fuseblk = msg.fuseblk;
+	me.dev = msg.mounted.dev;
+	me.fuseblk = msg.mounted.fuseblk;
 	me.fd = fd;
 	return msg.what == OWFS_CTL_MOUNTED && fd >= 0 ? fd : -EPROTO;
 }
@@ -217,7 +208,8 @@ int owfs_worker_run(const struct owfs_opts *o, const struct owfs_server *srv,
 	int ret, fd, stopped;
 
 	me = (struct worker){
-		.o = o, .sock = sock, .fd = -1, .parent = getppid(),
+		.o = o, .srv = srv, .sock = sock, .fd = -1,
+		.null = open("/dev/null", O_RDWR | O_CLOEXEC),
 	};
 	block_signals();
 	/* memory that we need to write must not wait for us to write */

@@ -12,6 +12,7 @@
  *	        <---------- SERVING
  *	  exit status to the terminal
  *	  waits				serves
+ *	        <---------- LOG, CALLER (answered), UNMOUNT
  *
  * The parent never opens the device (but for the moment of making a loop
  * device); it keeps a copy of the /dev/fuse descriptor and owns mount and
@@ -21,21 +22,10 @@
 #ifndef OWFS_FUSE_WORKER_H
 #define OWFS_FUSE_WORKER_H
 
-#include <sys/types.h>
-
 #include "base/msg.h"
+#include "fuse/ctl.h"
 #include "fuse/opts.h"
 #include "fuse/session.h"
-
-/* What start-up found. */
-struct owfs_served {
-	unsigned int blocksize;
-	bool readonly;		/* asked for, or all that is possible */
-	unsigned int threads;	/* that the server wants; 0: it does not matter */
-	bool iomap;		/* the kernel is going to be asked to move the data */
-	bool plain;		/* no fuseblk mount */
-	char loop[32];		/* the loop device that it opened; empty: none */
-};
 
 /* A server: what owfs-fuse, or the benchmark's floor, brings along. */
 struct owfs_server_ops {
@@ -53,6 +43,8 @@ struct owfs_server_ops {
 	int (*stop)(void *ctx);
 	/* The session is there, its threads are not; or NULL.  0 or -errno. */
 	int (*mounted)(void *ctx);
+	/* Make everything durable and serve on. */
+	int (*sync)(void *ctx);
 	/* Never mounted: give everything back, write nothing. */
 	void (*abandon)(void *ctx);
 	const struct fuse_lowlevel_ops *llops;
@@ -63,20 +55,6 @@ struct owfs_server {
 	void *ctx;
 	struct owfs_session *session;	/* inside *ctx */
 };
-
-enum owfs_ctl_what { OWFS_CTL_READY, OWFS_CTL_MOUNTED, OWFS_CTL_SERVING };
-
-struct owfs_ctl {
-	enum owfs_ctl_what what;
-	int err;
-	struct owfs_served served;	/* READY */
-	dev_t dev;			/* MOUNTED */
-	bool fuseblk;			/* MOUNTED */
-};
-
-int owfs_ctl_send(int sock, const struct owfs_ctl *msg, int fd /* or -1 */);
-/* -EPIPE: the other side is gone.  *@fd (or NULL) is -1 if none came. */
-int owfs_ctl_recv(int sock, struct owfs_ctl *msg, int *fd);
 
 /* The parent's life; the exit status of the program. */
 int owfs_parent_run(const struct owfs_opts *o, const struct owfs_server *srv);
