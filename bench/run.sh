@@ -8,8 +8,10 @@
 # rounds, one after the other; printed are medians, their spread (half the distance of the quartiles, in percent), and
 # what the promises are about: owfs as a share of the others.
 #
-#	run.sh [-r ROUNDS] [-n FILES] [-m MIB] [-t MSEC] [-s "floor owfs ..."] [-p] [-k]
+#	run.sh [-r ROUNDS] [-n FILES] [-m MIB] [-t MSEC] [-s "floor owfs ..."]
+#	       [-c single|dup] [-p] [-k]
 #
+#	-c  copies of metadata (owfs)
 #	-s  which servers: floor owfs fuse2fs ext4
 #	-p  plain fuse mounts instead of fuseblk (floor and owfs)
 #	-k  keep the raw numbers and say where they are
@@ -21,17 +23,18 @@ set -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 build=${top_builddir:-$here/..}
 rounds=5 files=5000 mib=256 msec=1000 servers="floor owfs fuse2fs"
-plain='' keep=''
-while getopts r:n:m:t:s:pk opt; do
+plain='' keep='' copies=''
+while getopts r:n:m:t:s:c:pk opt; do
 	case $opt in
 	r) rounds=$OPTARG ;;
 	n) files=$OPTARG ;;
 	m) mib=$OPTARG ;;
 	t) msec=$OPTARG ;;
 	s) servers=$OPTARG ;;
+	c) copies="-m $OPTARG" ;;
 	p) plain='-o plain' ;;
 	k) keep=1 ;;
-	*) sed -n '3,20s/^# \{0,1\}//p' "$0"; exit 1 ;;
+	*) sed -n '3,22s/^# \{0,1\}//p' "$0"; exit 1 ;;
 	esac
 done
 
@@ -60,7 +63,8 @@ serve()
 		# shellcheck disable=SC2086
 		"$build/bench/floor" $plain "$img" "$mnt" ;;
 	owfs)
-		"$build/mkfs/mkfs.owfs" -q -f "$img"
+		# shellcheck disable=SC2086
+		"$build/mkfs/mkfs.owfs" -q -f $copies "$img"
 		# shellcheck disable=SC2086
 		"$build/fs/fuse/owfs-fuse" $plain "$img" "$mnt" ;;
 	fuse2fs)

@@ -216,11 +216,12 @@ static int check_commit(struct check *ck, const struct owfs_root *root)
 /* ------------------------------------------------------------- all of them */
 
 /* The reader found a bad first copy and went on with the second. */
-static void first_copy_bad(void *ctx, const struct owfs_ptr *ptr, int bad_copy,
-			   int err)
+static void first_copy_bad(void *ctx, const struct owfs_ptr *ptr,
+			   const void *data, int bad_copy, int err)
 {
 	struct check *ck = ctx;
 
+	(void)data;
 	/* the node itself comes next, and with it a key to find it by */
 	if (problem(ck, BAD_NODE_COPY, "node", ptr->addr[bad_copy],
 		    "other=%" PRIu64 ": %s", ptr->addr[!bad_copy],

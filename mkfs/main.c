@@ -67,7 +67,7 @@ static void usage(FILE *out)
 "  -L label       at most %u bytes\n"
 "  -U uuid        instead of a random one\n"
 "  -b blocksize   4096 (default) to 65536, a power of two\n"
-"  -m single|dup  write metadata once (default) or twice\n"
+"  -m single|dup  write metadata once or twice; default: twice from 128 MiB on\n"
 "  -o offset=BYTES,sizelimit=BYTES\n"
 "                 use only this part of DEVICE\n"
 "  -n             say what would be made, write nothing\n"
@@ -349,7 +349,6 @@ int main(int argc, char **argv)
 	struct options o = {
 		.mkfs = {
 			.blocksize = OWFS_BLOCK_MIN,
-			.meta_copies = 1,
 			.root_uid = geteuid(),
 			.root_gid = getegid(),
 			.msg = &msg,

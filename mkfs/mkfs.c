@@ -70,8 +70,6 @@ int owfs_mkfs_plan(const struct owfs_blkdev *bd, struct owfs_mkfs_param *p,
 
 	if (!p->blocksize)
 		p->blocksize = OWFS_BLOCK_MIN;
-	if (!p->meta_copies)
-		p->meta_copies = 1;
 	if (!p->root_mode)
 		p->root_mode = 0755;
 	if (p->blocksize < OWFS_BLOCK_MIN || p->blocksize > OWFS_BLOCK_MAX ||
@@ -91,6 +89,9 @@ int owfs_mkfs_plan(const struct owfs_blkdev *bd, struct owfs_mkfs_param *p,
 	ret = plan_size(bd, p, &geo);
 	if (ret)
 		return ret;
+	if (!p->meta_copies)
+		p->meta_copies = p->nblocks * p->blocksize <
+				 OWFS_MKFS_DUP_BYTES ? 1 : 2;
 	plan_uuid(p);
 
 	memset(sb, 0, sizeof(*sb));

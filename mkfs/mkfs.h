@@ -8,10 +8,16 @@
 
 #include "trans/fs.h"
 
+/*
+ * Below that the smallest reserve there is weighs, twice, and the two copies
+ * could not lie in different groups.
+ */
+#define OWFS_MKFS_DUP_BYTES	(128u << 20)
+
 struct owfs_mkfs_param {
 	uint32_t blocksize;		/* 0: 4096 */
 	uint64_t nblocks;		/* 0: all of the device */
-	unsigned int meta_copies;	/* 0: 1 */
+	unsigned int meta_copies;	/* 0: 2, or 1 below OWFS_MKFS_DUP_BYTES */
 	unsigned char uuid[16];		/* all zero: random from env */
 	const char *label;		/* NULL: none; at most OWFS_LABEL_MAX bytes */
 	uint32_t root_uid, root_gid;

@@ -11,6 +11,7 @@
 #include "file/wmap.h"
 #include "object/itable.h"
 #include "object/orphan.h"
+#include "trans/mend.h"
 
 /* What an empty file with its name takes in the tree, and a bit. */
 #define INODE_BYTES	512u
@@ -113,7 +114,7 @@ static void reclaim_quickly(struct owfs_fs *fs)
 	int ret = 1;
 
 	for (i = 0; i < UNMOUNT_STEPS && ret > 0; i++)
-		ret = owfs_reclaim_run(fs);
+		ret = owfs_reclaim_step(fs);
 }
 
 int owfs_unmount(struct owfs_fs *fs)
@@ -164,7 +165,9 @@ int owfs_trim(struct owfs_fs *fs, uint64_t start, uint64_t len, uint64_t minlen,
 
 int owfs_reclaim_step(struct owfs_fs *fs)
 {
-	return owfs_reclaim_run(fs);
+	int ret = owfs_reclaim_run(fs);
+
+	return ret ? ret : owfs_mend_run(fs);
 }
 
 static uint64_t sub_or_zero(uint64_t a, uint64_t b)

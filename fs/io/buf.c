@@ -611,7 +611,8 @@ void owfs_bufcache_destroy(struct owfs_bufcache *bc)
 
 void owfs_bufcache_on_repair(struct owfs_bufcache *bc,
 			     void (*fn)(void *ctx, const struct owfs_ptr *ptr,
-					int bad_copy, int err), void *ctx)
+					const void *data, int bad_copy,
+					int err), void *ctx)
 {
 	bc->repair_ctx = ctx;
 	bc->repair = fn;

@@ -81,10 +81,20 @@ const struct owfs_msg *owfs_bufcache_msg(const struct owfs_bufcache *bc);
 uint64_t owfs_bufcache_nblocks(const struct owfs_bufcache *bc);
 struct owfs_blkdev *owfs_bufcache_blkdev(const struct owfs_bufcache *bc);
 
-/* Called (any thread) when a read had to fall back to the second copy. */
+/*
+ * Called (any thread) when a read had to fall back to the other copy, which
+ * @data shows.
+ */
 void owfs_bufcache_on_repair(struct owfs_bufcache *bc,
 			     void (*fn)(void *ctx, const struct owfs_ptr *ptr,
-					int bad_copy, int err), void *ctx);
+					const void *data, int bad_copy,
+					int err), void *ctx);
+/*
+ * The first copy at @ptr is known to be bad: the second is read first from now
+ * on, and nothing is said.  A few are remembered, the latest.
+ */
+void owfs_bufcache_distrust(struct owfs_bufcache *bc,
+			    const struct owfs_ptr *ptr);
 
 /*
  * Before the first read: only one thread will ever use the cache, so what is

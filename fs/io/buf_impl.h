@@ -27,6 +27,9 @@ enum {
 	BUF_CLEAN,
 };
 
+/* Bad first copies that are remembered. */
+#define BUF_DISTRUSTED	64u
+
 struct owfs_buf_slab;
 
 /* Memory of one cache's blocks; outlives the cache until the last is freed. */
@@ -44,9 +47,11 @@ struct owfs_bufcache {
 	size_t blocksize;
 	uint64_t nblocks;
 	uint64_t seed;
-	void (*repair)(void *ctx, const struct owfs_ptr *ptr, int bad_copy,
-		       int err);
+	void (*repair)(void *ctx, const struct owfs_ptr *ptr, const void *data,
+		       int bad_copy, int err);
 	void *repair_ctx;
+	struct owfs_ptr distrusted[BUF_DISTRUSTED];	/* lock */
+	unsigned int ndistrusted;	/* in all; atomic, changed under lock */
 	bool one_thread;		/* nobody else can be looking */
 
 	struct cds_lfht *table;		/* RCU; changed under lock */

@@ -97,20 +97,51 @@ static int load_copy(struct owfs_buf *buf, int copy)
 	return ret;
 }
 
+void owfs_bufcache_distrust(struct owfs_bufcache *bc,
+			    const struct owfs_ptr *ptr)
+{
+	unsigned int n;
+
+	pthread_mutex_lock(&bc->lock);
+	n = bc->ndistrusted;
+	bc->distrusted[n % BUF_DISTRUSTED] = *ptr;
+	__atomic_store_n(&bc->ndistrusted, n + 1, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&bc->lock);
+}
+
+/* The copy to read first. */
+static int choose_copy(struct owfs_bufcache *bc, const struct owfs_ptr *ptr)
+{
+	unsigned int i;
+	int copy = 0;
+
+	if (ptr->addr[1] == OWFS_NOBLOCK ||
+	    !__atomic_load_n(&bc->ndistrusted, __ATOMIC_RELAXED))
+		return 0;
+	pthread_mutex_lock(&bc->lock);
+	for (i = 0; i < bc->ndistrusted && i < BUF_DISTRUSTED; i++)
+		if (bc->distrusted[i].addr[0] == ptr->addr[0] &&
+		    bc->distrusted[i].birth == ptr->birth)
+			copy = 1;
+	pthread_mutex_unlock(&bc->lock);
+	return copy;
+}
+
 int owfs_buf_load(struct owfs_buf *buf, const void *expect)
 {
 	struct owfs_bufcache *bc = buf->b_cache;
 	const struct owfs_ptr *ptr = &buf->b_ptr;
-	int first = load_copy(buf, 0), ret = first;
+	int copy = choose_copy(bc, ptr), first = load_copy(buf, copy);
+	int ret = first;
 
 	if (ret && ret != -EFSCORRUPTED && ptr->addr[1] != OWFS_NOBLOCK) {
-		ret = load_copy(buf, 1);
-		if (!ret && bc->repair)
-			bc->repair(bc->repair_ctx, ptr, 0, first);
+		ret = load_copy(buf, !copy);
 		if (ret == -EFSBADCRC)	/* a device error outranks it */
 			ret = first;
 	}
-	if (ret)
-		return ret;
-	return buf->b_ops->verify(bc, ptr, buf->b_data, expect);
+	if (!ret)
+		ret = buf->b_ops->verify(bc, ptr, buf->b_data, expect);
+	if (!ret && first && bc->repair)
+		bc->repair(bc->repair_ctx, ptr, buf->b_data, copy, first);
+	return ret;
 }

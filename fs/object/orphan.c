@@ -18,6 +18,8 @@
 #include "object/itable.h"
 #include "object/orphan.h"
 #include "object/resv.h"
+#include "trans/commit.h"
+#include "trans/mend.h"
 
 /* Items deleted by one transaction, besides extents. */
 #define REMOVE_ITEMS	64u
@@ -73,6 +75,15 @@ int owfs_orphan_follow(struct owfs_trans *tr, const struct owfs_inode *inode,
 
 /* ------------------------------------------------------------- the queue */
 
+static void wake(struct owfs_fs *fs)
+{
+	struct owfs_reclaim *rc = fs->fs_reclaim;
+
+	pthread_mutex_lock(&rc->rc_lock);
+	pthread_cond_signal(&rc->rc_work);
+	pthread_mutex_unlock(&rc->rc_lock);
+}
+
 int owfs_reclaim_open(struct owfs_fs *fs)
 {
 	struct owfs_reclaim *rc = calloc(1, sizeof(*rc));
@@ -83,7 +94,7 @@ int owfs_reclaim_open(struct owfs_fs *fs)
 	pthread_cond_init(&rc->rc_work, NULL);
 	fs->fs_reclaim = rc;
 	fs->fs_reclaim_step = owfs_reclaim_run;
-	return 0;
+	return owfs_mend_open(fs, wake);
 }
 
 void owfs_reclaim_close(struct owfs_fs *fs)
@@ -92,6 +103,7 @@ void owfs_reclaim_close(struct owfs_fs *fs)
 
 	if (!rc)
 		return;
+	owfs_mend_close(fs);
 	fs->fs_reclaim_step = NULL;
 	fs->fs_reclaim = NULL;
 	pthread_mutex_destroy(&rc->rc_lock);
@@ -440,12 +452,14 @@ int owfs_reclaim_run(struct owfs_fs *fs)
 /* ----------------------------------------------------------------- thread */
 
 /* Sleep until there is work; false: stop. */
-static bool wait_for_work(struct owfs_reclaim *rc)
+static bool wait_for_work(struct owfs_fs *fs)
 {
+	struct owfs_reclaim *rc = fs->fs_reclaim;
 	bool go_on;
 
 	pthread_mutex_lock(&rc->rc_lock);
-	while (!rc->rc_stop && (rc->rc_stuck || (!rc->rc_n && !rc->rc_scan)))
+	while (!rc->rc_stop && !owfs_mend_is_wanted(fs) &&
+	       (rc->rc_stuck || (!rc->rc_n && !rc->rc_scan)))
 		pthread_cond_wait(&rc->rc_work, &rc->rc_lock);
 	go_on = !rc->rc_stop;
 	pthread_mutex_unlock(&rc->rc_lock);
@@ -457,8 +471,11 @@ static void *reclaim_thread(void *arg)
 	struct owfs_fs *fs = arg;
 	int ret;
 
-	while (wait_for_work(fs->fs_reclaim))
+	while (wait_for_work(fs)) {
+		if (owfs_mend_run(fs) == -EAGAIN)
+			owfs_commit_force(fs);
 		OWFS_RETRY(fs, ret, owfs_reclaim_run(fs));
+	}
 	return NULL;
 }
 

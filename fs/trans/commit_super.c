@@ -77,6 +77,9 @@ void owfs_commit_super_stamp(struct owfs_fs *fs, struct owfs_super *sb)
 	owfs_fs_now(fs, &now);
 	sb->write_time = now.tv_sec;
 	sb->state &= ~OWFS_STATE_CLEAN;
+	/* they are written anew, and no reason to check */
+	sb->error_count += __atomic_exchange_n(&fs->fs_bad_copies, 0,
+					       __ATOMIC_RELAXED);
 	if (!err)
 		return;
 	if (!(sb->state & OWFS_STATE_ERROR) || !sb->error_code) {

@@ -179,19 +179,18 @@ static int look_try(struct owfs_look *lk, const struct owfs_key *key)
 {
 	int ret = look_root(lk);
 
-	while (!ret && owfs_node_level(lk->buf->b_data) > 0)
+	while (!ret && owfs_node_level(lk->buf->b_data) > lk->stop)
 		ret = look_child(lk, key);
 	return ret;
 }
 
-int owfs_look_down(struct owfs_look *lk, struct owfs_btree *bt,
-		   const struct owfs_key *key, bool change)
+static int look_down(struct owfs_look *lk, struct owfs_btree *bt,
+		     const struct owfs_key *key)
 {
 	int ret;
 
 	lk->bt = bt;
 	lk->buf = NULL;
-	lk->change = change;
 	owfs_btree_fetch_init(&lk->fetch);
 	while ((ret = look_try(lk, key)) == OWFS_BTREE_MISS) {
 		look_leave(lk);
@@ -202,6 +201,22 @@ int owfs_look_down(struct owfs_look *lk, struct owfs_btree *bt,
 	if (ret)
 		owfs_look_end(lk);
 	return ret;
+}
+
+int owfs_look_down(struct owfs_look *lk, struct owfs_btree *bt,
+		   const struct owfs_key *key, bool change)
+{
+	lk->change = change;
+	lk->stop = 0;
+	return look_down(lk, bt, key);
+}
+
+int owfs_look_down_to(struct owfs_look *lk, struct owfs_btree *bt,
+		      const struct owfs_key *key, unsigned int level)
+{
+	lk->change = false;
+	lk->stop = level;
+	return look_down(lk, bt, key);
 }
 
 /* Copy out item @pos of the leaf; returns its full length. */

@@ -145,6 +145,21 @@ int owfs_btree_cut(struct owfs_btree *bt, const struct owfs_key *key,
 int owfs_btree_adopt(struct owfs_btree *bt, const struct owfs_ptr *ptr,
 		     unsigned int level, const struct owfs_key *first);
 
+/* ------------------------------------------------------- one node, as it is */
+
+/*
+ * Is the node at @level that @key leads to the one at @ptr?  Reads the way
+ * there.  1, 0, or why that is not known.
+ */
+int owfs_btree_has_node(struct owfs_btree *bt, const struct owfs_key *key,
+			unsigned int level, const struct owfs_ptr *ptr);
+/*
+ * In a transaction for one place: the node at @level that @key leads to gets
+ * other blocks, unless the open generation has made it.
+ */
+int owfs_btree_renew(struct owfs_btree *bt, const struct owfs_key *key,
+		     unsigned int level);
+
 /* -------------------------------------------------------------- commit */
 
 /* The young nodes of a generation that was sealed. */

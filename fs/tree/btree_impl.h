@@ -8,6 +8,7 @@
  *	btree_path.c	the way down for a change, write locks all along
  *	btree_change.c	insert, update, delete
  *	btree_commit.c	seal, finish, write, release
+ *	btree_renew.c	a node written anew where it stands
  *	btree_visit.c	every node, for fsck and dump
  *
  * Three ages of a node, by its birth:
@@ -141,6 +142,7 @@ struct owfs_look {
 	struct owfs_buf *buf;		/* referenced; NULL: nowhere */
 	bool change;			/* an open leaf is locked for writing */
 	bool locked;
+	unsigned int stop;		/* how far down; 0: to the leaf */
 	bool below;			/* key is below the first of some branch */
 	struct owfs_key low, last;	/* all keys that could only be here */
 };
@@ -151,6 +153,9 @@ struct owfs_look {
  */
 int owfs_look_down(struct owfs_look *lk, struct owfs_btree *bt,
 		   const struct owfs_key *key, bool change);
+/* The same to the node at @level, or to the root, if the tree is lower. */
+int owfs_look_down_to(struct owfs_look *lk, struct owfs_btree *bt,
+		      const struct owfs_key *key, unsigned int level);
 void owfs_look_end(struct owfs_look *lk);
 
 /* ------------------------------------------------------------ btree_cow.c */

@@ -25,6 +25,15 @@ t_same copies "$(super meta_copies)" 2
 t_same size "$(stat -c %s "$img")" 268435456
 "$FSCK" -f "$img" > "$T/out" || t_fail "fsck: $(cat "$T/out")"
 
+# twice is the default unless the device is small
+for case in 127M:1 128M:2 1G:2; do
+	rm "$img"
+	"$MKFS" -q "$img" ${case%:*}
+	t_same "copies at ${case%:*}" "$(super meta_copies)" ${case#*:}
+done
+"$MKFS" -q -f -m single "$img"
+t_same copies "$(super meta_copies)" 1
+
 rm "$img"
 t_same 'output of -q' "$("$MKFS" -q "$img" 16M 2>&1)" ''
 t_same copies "$(super meta_copies)" 1

@@ -85,11 +85,11 @@ static inline void emit(void *ctx, enum owfs_msg_level level, const char *line)
 }
 
 static inline void on_repair(void *ctx, const struct owfs_ptr *ptr,
-			     int bad_copy, int err)
+			     const void *data, int bad_copy, int err)
 {
 	struct fixture *f = ctx;
 
-	(void)ptr;
+	(void)ptr, (void)data;
 	f->repairs++;
 	f->repair_copy = bad_copy;
 	f->repair_err = err;
