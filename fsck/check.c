@@ -63,7 +63,7 @@ static void lower_emit(void *ctx, enum owfs_msg_level level, const char *line)
 {
 	struct check *ck = ctx;
 
-	if (ck->lower_lines++ < LOWER_LINES)
+	if (!ck->mute && ck->lower_lines++ < LOWER_LINES)
 		owfs_msg(ck->param->msg, level, "%s", line);
 }
 
@@ -127,7 +127,9 @@ static int run_passes(struct check *ck)
 			 "part of the tree is missing: names, and what could be free, are not checked");
 	else
 		ret = pass4_names(ck);
-	return ret ? ret : pass5_space(ck);
+	if (!ret)
+		ret = pass5_space(ck);
+	return ret ? ret : tell_owners(ck);
 }
 
 /*
@@ -194,6 +196,8 @@ static int check_commit(struct check *ck, const struct owfs_root *root)
 	usedmap_init(&ck->used, &ck->geo);
 	usedmap_init(&ck->nodes, &ck->geo);
 	usedmap_init(&ck->maybe, &ck->geo);
+	usedmap_init(&ck->freed, &ck->geo);
+	usedmap_init(&ck->shared, &ck->geo);
 	ret = open_tree(ck);
 	if (!ret)
 		ret = run_commit(ck);
@@ -207,6 +211,8 @@ static int check_commit(struct check *ck, const struct owfs_root *root)
 	usedmap_free(&ck->used);
 	usedmap_free(&ck->nodes);
 	usedmap_free(&ck->maybe);
+	usedmap_free(&ck->freed);
+	usedmap_free(&ck->shared);
 	/* what is wrong with a copy the next commit shall hear, too */
 	owfs_bufcache_shrink(ck->bc, true);
 	ck->root = NULL;

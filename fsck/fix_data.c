@@ -9,6 +9,7 @@
  * Of a node and a file the node is right, since it proved itself, and the
  * file's data is no longer there: it gets a hole.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,10 +21,9 @@
 
 /* ----------------------------------------------------------------- finding */
 
-static int find_unmap(void *ctx, const struct owfs_key *key, const void *val,
-		      size_t len)
+static int find_unmap(struct check *ck, const struct owfs_key *key,
+		      const void *val, size_t len)
 {
-	struct check *ck = ctx;
 	struct owfs_extent ext;
 
 	if (owfs_key_type(key) == OWFS_ITEM_EXTENT &&
@@ -36,11 +36,7 @@ static int find_unmap(void *ctx, const struct owfs_key *key, const void *val,
 
 int fix_collect_unmaps(struct check *ck)
 {
-	struct owfs_key first = OWFS_KEY_MIN, last = OWFS_KEY_MAX;
-
-	if (!ck->fixes->find_unmap)
-		return 0;
-	return owfs_btree_walk(ck->bt, &first, &last, find_unmap, ck);
+	return ck->fixes->find_unmap ? pass2_each_item(ck, find_unmap) : 0;
 }
 
 /* ---------------------------------------------------------------- changing */
@@ -82,6 +78,35 @@ static int lose_blocks(struct owfs_trans *tr, owfs_ino_t ino, uint64_t n)
 
 /* ----------------------------------------------------------------- a hole */
 
+/* The first @n blocks of @ext become an extent of their own, or go. */
+static int cut_head(struct owfs_fs *fs, owfs_ino_t ino,
+		    const struct owfs_extent *ext, uint64_t n, bool keep,
+		    struct owfs_extent *rest)
+{
+	struct owfs_key at = owfs_key(ino, OWFS_ITEM_EXTENT, ext->off);
+	struct owfs_extent head = *ext;
+	struct owfs_trans tr;
+	int ret;
+
+	head.len = n;
+	*rest = *ext;
+	rest->off += n;
+	rest->fsblock += n;
+	rest->len -= n;
+	ret = owfs_btree_prefetch(fs->fs_bt, &at);
+	if (!ret)
+		ret = tree_begin(fs, &tr, 4);
+	if (ret)
+		return ret;
+	if (keep)
+		store_extent(&tr, ino, &head);
+	else if (!tree_erase(&tr, &at))
+		lose_blocks(&tr, ino, n);
+	if (!tr.err && rest->len)
+		store_extent(&tr, ino, rest);
+	return owfs_trans_end(&tr);
+}
+
 /*
  * One step: if @ext begins with blocks that nodes have, it loses those; else
  * it is cut before the first of them, and the rest is a step of its own.
@@ -90,32 +115,13 @@ static int unmap_once(struct check *ck, struct owfs_fs *fs,
 		      const struct owfs_key *key, const struct owfs_extent *ext,
 		      struct owfs_extent *rest)
 {
-	owfs_ino_t ino = owfs_key_ino(key);
-	struct owfs_key at = owfs_key(ino, OWFS_ITEM_EXTENT, ext->off);
 	bool lost = usedmap_has(&ck->nodes, ext->fsblock, 1);
-	struct owfs_extent head = *ext;
-	struct owfs_trans tr;
-	int ret;
+	uint64_t n;
 
-	for (head.len = 1; head.len < ext->len; head.len++)
-		if (usedmap_has(&ck->nodes, head.fsblock + head.len, 1) != lost)
+	for (n = 1; n < ext->len; n++)
+		if (usedmap_has(&ck->nodes, ext->fsblock + n, 1) != lost)
 			break;
-	*rest = *ext;
-	rest->off += head.len;
-	rest->fsblock += head.len;
-	rest->len -= head.len;
-	ret = owfs_btree_prefetch(fs->fs_bt, &at);
-	if (!ret)
-		ret = tree_begin(fs, &tr, 4);
-	if (ret)
-		return ret;
-	if (!lost)
-		store_extent(&tr, ino, &head);
-	else if (!tree_erase(&tr, &at))
-		lose_blocks(&tr, ino, head.len);
-	if (!tr.err && rest->len)
-		store_extent(&tr, ino, rest);
-	return owfs_trans_end(&tr);
+	return cut_head(fs, owfs_key_ino(key), ext, n, !lost, rest);
 }
 
 static int unmap(struct check *ck, struct owfs_fs *fs,
@@ -133,21 +139,41 @@ static int unmap(struct check *ck, struct owfs_fs *fs,
 
 /* ----------------------------------------------------------------- a copy */
 
+/* Up to the first one that cannot be read: *@n is how many, then. */
 static int copy_blocks(struct check *ck, owfs_fsblock_t from,
-		       owfs_fsblock_t to, uint64_t n)
+		       owfs_fsblock_t to, uint64_t *n)
 {
 	size_t size = ck->sb.blocksize;
 	uint64_t i;
 	int ret = 0;
 
-	for (i = 0; i < n && !ret; i++) {
-		ret = owfs_blkdev_read(ck->bd, ck->copy, size,
-				       (loff_t)((from + i) * size));
-		if (!ret)
+	for (i = 0; i < *n && !ret; i++) {
+		if (owfs_blkdev_read(ck->bd, ck->copy, size,
+				     (loff_t)((from + i) * size)))
+			*n = i;
+		else
 			ret = owfs_blkdev_write(ck->bd, ck->copy, size,
 						(loff_t)((to + i) * size));
 	}
 	return ret;
+}
+
+/* What cannot be read cannot be copied: a hole says that it is not there. */
+static int give_up_block(struct check *ck, struct owfs_fs *fs, owfs_ino_t ino,
+			 const struct owfs_extent *ext)
+{
+	struct owfs_extent rest;
+	char path[1024];
+	int ret = cut_head(fs, ino, ext, 1, false, &rest);
+
+	if (ret)
+		return ret;
+	path_of(ck, ino, path, sizeof(path));
+	owfs_msg(ck->param->msg, OWFS_MSG_WARN, "given up: inode %" PRIu64
+		 ": a block of data that cannot be read: offset=%" PRIu64
+		 " fsblock=%" PRIu64 " path=%s", ino, ext->off, ext->fsblock,
+		 path);
+	return 0;
 }
 
 /* The first @n blocks of @ext are at @to now, and the rest where it was. */
@@ -178,7 +204,7 @@ static int remap(struct owfs_fs *fs, owfs_ino_t ino,
 static int copy_once(struct check *ck, struct owfs_fs *fs, owfs_ino_t ino,
 		     const struct owfs_extent *ext, uint64_t *done)
 {
-	uint64_t want = min_u64(ext->len, COPY_BLOCKS), len;
+	uint64_t want = min_u64(ext->len, COPY_BLOCKS), len, n;
 	owfs_fsblock_t to;
 	int ret = owfs_alloc_reserve(fs->fs_al, want, OWFS_RESV_NORMAL);
 
@@ -190,13 +216,16 @@ static int copy_once(struct check *ck, struct owfs_fs *fs, owfs_ino_t ino,
 		return ret;
 	}
 	owfs_alloc_unreserve(fs->fs_al, want - len);
-	ret = copy_blocks(ck, ext->fsblock, to, len);
-	if (!ret)
-		ret = remap(fs, ino, ext, to, len);
+	n = len;
+	ret = copy_blocks(ck, ext->fsblock, to, &n);
+	*done = n;
+	if (!ret && n < len)
+		owfs_alloc_unstage(fs->fs_al, to + n, len - n, false);
+	if (!ret && n)
+		ret = remap(fs, ino, ext, to, n);
 	/* after an abort nothing is written any more, nor handed out */
 	if (ret && !owfs_fs_writable(fs))
-		owfs_alloc_unstage(fs->fs_al, to, len, false);
-	*done = len;
+		owfs_alloc_unstage(fs->fs_al, to, n, false);
 	return ret;
 }
 
@@ -210,6 +239,10 @@ static int copy(struct check *ck, struct owfs_fs *fs,
 
 	while (!ret && ext.len) {
 		OWFS_RETRY(fs, ret, copy_once(ck, fs, ino, &ext, &done));
+		if (!ret && !done) {
+			OWFS_RETRY(fs, ret, give_up_block(ck, fs, ino, &ext));
+			done = 1;
+		}
 		if (ret)
 			break;
 		ext.off += done;

@@ -231,6 +231,10 @@ static int connect_once(struct owfs_fs *fs, owfs_ino_t ino)
 	owfs_ino_t dir;
 	int ret = lost_found(fs, &dir);
 
+	if (ret == -ENOSPC) {	/* no number is left, or no name */
+		dir = OWFS_INO_ROOT;
+		ret = 0;
+	}
 	if (!ret)
 		ret = get_inode(fs, dir, &lf);
 	if (!ret)

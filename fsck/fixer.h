@@ -68,9 +68,4 @@ int names_apply(struct owfs_fs *fs, const struct fix *f);
 int fix_collect_unmaps(struct check *ck);
 int data_apply(struct check *ck, struct owfs_fs *fs, const struct fix *f);
 
-/* ---------------------------------------------------------------- path.c */
-
-/* Where an inode is, as far as that is known: "/a/b", "?/b". */
-void path_of(struct check *ck, owfs_ino_t ino, char *buf, size_t size);
-
 #endif

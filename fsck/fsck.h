@@ -83,6 +83,7 @@ struct check {
 	struct owfs_blkdev *bd;
 	struct owfs_msg lower;		/* what the floors below have to say */
 	unsigned int lower_lines;
+	bool mute;			/* what they have to say was said before */
 	unsigned int lines[OWFS_PROBLEM_KINDS];
 	char line[512];			/* the last one said */
 
@@ -106,6 +107,8 @@ struct check {
 	struct usedmap used;
 	struct usedmap nodes;		/* of them, those of nodes */
 	struct usedmap maybe;		/* named by what cannot be believed */
+	struct usedmap freed;		/* in use, and free by the map */
+	struct usedmap shared;		/* of extents that are not alone there */
 	struct fixes *fixes;		/* NULL: look only */
 	int (*repair)(struct check *ck);
 	const struct owfs_env *env;
@@ -144,6 +147,14 @@ int pass2_tree(struct check *ck);
  */
 int pass2_use(struct check *ck, owfs_fsblock_t start, uint64_t len,
 	      owfs_fsblock_t *dup);
+
+/*
+ * All items once more, those that can be read; nothing is said.  0, or what @fn
+ * returned.
+ */
+int pass2_each_item(struct check *ck,
+		    int (*fn)(struct check *ck, const struct owfs_key *key,
+			      const void *val, size_t len));
 
 int pass3_item(struct check *ck, const struct owfs_key *key, const void *val,
 	       size_t len);
@@ -184,5 +195,10 @@ struct shown {
 struct shown pass4_name_of(struct check *ck, const struct ino_rec *rec);
 
 int pass5_space(struct check *ck);
+/* owners.c: files whose data is in doubt after all that. */
+int tell_owners(struct check *ck);
+
+/* Where an inode is, as far as that is known: "/a/b", "?/b". */
+void path_of(struct check *ck, owfs_ino_t ino, char *buf, size_t size);
 
 #endif

@@ -396,8 +396,9 @@ static void tell_corrected(const struct run *run)
 static int verdict(struct run *run, int ret, const struct owfs_check_report *r)
 {
 	const char *path = run->o->path;
-	int status = (r->problems ? EXIT_LEFT : 0) |
-		     (run->corrected ? EXIT_CORRECTED : 0);
+	/* what was left counts, whatever else was corrected */
+	int status = r->problems ? EXIT_LEFT :
+		     run->corrected ? EXIT_CORRECTED : 0;
 
 	if (run->corrected)
 		tell_corrected(run);

@@ -178,3 +178,58 @@ int pass2_tree(struct check *ck)
 
 	return ret < 0 ? ret : pass3_end(ck);
 }
+
+/* ------------------------------------------------------ once more, for one thing */
+
+struct again {
+	struct check *ck;
+	struct usedmap met;
+	int (*fn)(struct check *ck, const struct owfs_key *key, const void *val,
+		  size_t len);
+};
+
+static int enter_again(void *ctx, const struct owfs_ptr *ptr,
+		       unsigned int level, const void *data)
+{
+	struct again *a = ctx;
+	unsigned int n = owfs_node_nitems(data), i;
+	owfs_fsblock_t dup;
+	int ret = usedmap_add(&a->met, ptr->addr[0], 1, &dup);
+
+	if (ret < 1)
+		return ret ? ret : 1;
+	for (i = 0, ret = 0; !level && i < n && !ret; i++) {
+		struct owfs_key key = owfs_leaf_key(data, i);
+
+		ret = a->fn(a->ck, &key, owfs_leaf_val(data, i),
+			    owfs_leaf_len(data, i));
+	}
+	return ret;
+}
+
+/* It has been told. */
+static int skip_bad(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
+		    int err)
+{
+	(void)ctx;
+	(void)ptr;
+	(void)level;
+	return err == -ENOMEM ? err : 0;
+}
+
+int pass2_each_item(struct check *ck,
+		    int (*fn)(struct check *ck, const struct owfs_key *key,
+			      const void *val, size_t len))
+{
+	struct again a = { .ck = ck, .fn = fn };
+	const struct owfs_btree_visitor v = {
+		.enter = enter_again, .bad = skip_bad, .ctx = &a };
+	int ret;
+
+	usedmap_init(&a.met, &ck->geo);
+	ck->mute = true;
+	ret = owfs_btree_visit(ck->bt, &v);
+	ck->mute = false;
+	usedmap_free(&a.met);
+	return ret;
+}

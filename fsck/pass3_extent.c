@@ -142,7 +142,7 @@ int pass3_extent(struct check *ck, const struct owfs_key *key, const void *val,
 {
 	struct object *obj = &ck->obj;
 	struct owfs_extent ext = { .off = key->off };
-	owfs_fsblock_t dup;
+	owfs_fsblock_t dup, again;
 	const char *what;
 	bool parted;
 	int ret;
@@ -158,6 +158,9 @@ int pass3_extent(struct check *ck, const struct owfs_key *key, const void *val,
 	ret = pass2_use(ck, ext.fsblock, ext.len, &dup);
 	if (ret < 0)
 		return ret;
+	if (ret == 0 &&
+	    usedmap_add(&ck->shared, ext.fsblock, ext.len, &again) < 0)
+		return -ENOMEM;
 	if (ret == 0 &&
 	    problem(ck, BAD_EXTENT_TWICE, "inode", obj->ino, "off=%" PRIu64
 		    " fsblock=%" PRIu64 " blocks=%" PRIu64 " shared=%"

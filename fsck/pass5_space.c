@@ -37,32 +37,45 @@ static int open_map(struct check *ck, const struct owfs_root *root,
 	return owfs_freemap_open(fmp, &p);
 }
 
-/* Each run of [from, end) in which @a is set and @b is clear. */
-static void report_runs(struct check *ck, enum owfs_problem what, uint64_t g,
+/* One run of blocks of group @g. */
+static int report_run(struct check *ck, enum owfs_problem what, uint64_t g,
+		      owfs_fsblock_t start, uint32_t len)
+{
+	bool yes = problem(ck, what, "group", g, "fsblock=%" PRIu64
+			   " blocks=%u", start, len);
+	owfs_fsblock_t dup;
+
+	if (yes && what == BAD_MAP_LEAK)
+		ck->fixes->map_leak++;
+	else if (yes)
+		ck->fixes->map_bad++;
+	if (what == BAD_MAP_FREE &&
+	    usedmap_add(&ck->freed, start, len, &dup) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* Each run of the group in which @a is set and @b is clear. */
+static int report_runs(struct check *ck, enum owfs_problem what, uint64_t g,
 			const uint64_t *a, const uint64_t *b)
 {
+	owfs_fsblock_t first = owfs_geo_group_start(&ck->geo, g);
 	uint32_t end = ck->geo.group_blocks, bit = 0, start;
-	bool yes;
+	int ret = 0;
 
-	while (bit < end) {
+	while (bit < end && !ret) {
 		bit = owfs_bitmap_next_set(a, bit, end);
 		while (bit < end && owfs_bitmap_test(b, bit))
 			bit = owfs_bitmap_next_set(a, bit + 1, end);
 		if (bit >= end)
-			return;
+			break;
 		start = bit;
 		while (bit < end && owfs_bitmap_test(a, bit) &&
 		       !owfs_bitmap_test(b, bit))
 			bit++;
-		yes = problem(ck, what, "group", g,
-			      "fsblock=%" PRIu64 " blocks=%u",
-			      owfs_geo_group_start(&ck->geo, g) + start,
-			      bit - start);
-		if (yes && what == BAD_MAP_LEAK)
-			ck->fixes->map_leak++;
-		else if (yes)
-			ck->fixes->map_bad++;
+		ret = report_run(ck, what, g, first + start, bit - start);
 	}
+	return ret;
 }
 
 /* 0 also if the group's bits cannot be read: that is a problem, and *sound. */
@@ -87,11 +100,11 @@ static int check_group(struct check *ck, struct owfs_freemap *fm, uint64_t g,
 		b->want[w] |= used[w];
 	if (!memcmp(b->map, b->want, nwords * sizeof(uint64_t)))
 		return 0;
-	report_runs(ck, BAD_MAP_FREE, g, b->want, b->map);
+	ret = report_runs(ck, BAD_MAP_FREE, g, b->want, b->map);
 	/* below a hole in the tree there is more in use than was seen */
-	if (!ck->holes)
-		report_runs(ck, BAD_MAP_LEAK, g, b->map, b->want);
-	return 0;
+	if (!ret && !ck->holes)
+		ret = report_runs(ck, BAD_MAP_LEAK, g, b->map, b->want);
+	return ret;
 }
 
 static int check_groups(struct check *ck, struct owfs_freemap *fm,

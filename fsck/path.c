@@ -2,7 +2,7 @@
 /* Paths, for people: from the inode upwards, along what pass 4 has learned. */
 #include <string.h>
 
-#include "fixer.h"
+#include "fsck.h"
 
 #define MAX_DEPTH	100
 

@@ -12,6 +12,7 @@
  * The first of these with something to do is this round's commit.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -64,14 +65,16 @@ static void tell_given_up(struct check *ck, const struct fix *f)
 {
 	owfs_ino_t ino = owfs_key_ino(&f->key);
 	unsigned int type = owfs_key_type(&f->key);
-	char path[1024];
+	char path[1024], line[1200];
 
 	if (!gives_up(f) || type == OWFS_ITEM_ORPHAN)
 		return;
 	path_of(ck, ino, path, sizeof(path));
-	owfs_msg(ck->param->msg, OWFS_MSG_WARN,
+	snprintf(line, sizeof(line),
 		 "given up: inode %" PRIu64 ": %s: offset=%" PRIu64 " path=%s",
 		 ino, item_name(type), f->key.off, path);
+	if (fixes_is_news(ck->fixes, line))
+		owfs_msg(ck->param->msg, OWFS_MSG_WARN, "%s", line);
 }
 
 /* --------------------------------------------------------------- one list */

@@ -38,7 +38,7 @@ static void collect(void *ctx, enum owfs_msg_level level, const char *line)
 		emubd_mark(r->marked, r->len);
 }
 
-static bool names_inode(const struct report *r, owfs_ino_t ino)
+static bool report_names(const struct report *r, owfs_ino_t ino)
 {
 	char what[3][40];
 	int i;
@@ -125,8 +125,9 @@ static int note_node(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
 
 	(void)data;
 	s->leaves += !level;
+	assert_true(s->nmeta + 2 + 2 * OWFS_MAP_SLOTS <= MAX_META);
 	for (i = 0; i < 2; i++)
-		if (ptr->addr[i] && s->nmeta < MAX_META)
+		if (ptr->addr[i])
 			s->meta[s->nmeta++] = ptr->addr[i];
 	return 0;
 }
@@ -228,10 +229,8 @@ uint32_t scene_intact(struct image *im, const struct scene *s)
 	return mask;
 }
 
-/* No file may have come back silently wrong. */
-static const char *compare_files(struct image *im, const struct scene *s,
-				 const struct report *text,
-				 const struct touched *t)
+const char *scene_compare(struct image *im, const struct scene *s,
+			  const struct report *text, const struct touched *t)
 {
 	bool back = text->text && strstr(text->text, "the one before it is whole");
 	struct owfs_fs *fs = mount_it(im, RIG_READONLY);
@@ -251,7 +250,7 @@ static const char *compare_files(struct image *im, const struct scene *s,
 			wrong = show(k->ino, "a file cannot be read");
 		else if (!is_same(&now, k) &&
 			 !(back && is_same(&now, &s->before[i])) &&
-			 !is_touched(t, k->ino) && !names_inode(text, k->ino))
+			 !is_touched(t, k->ino) && !report_names(text, k->ino))
 			wrong = show(k->ino, "a file is silently wrong");
 	}
 	owfs_mount_abandon(fs);
@@ -268,8 +267,7 @@ static bool may_write(struct image *im)
 	       !(sb.ro_compat & ~OWFS_ROCOMPAT_KNOWN);
 }
 
-/* It is used, and sound afterwards. */
-static const char *use_it(struct image *im)
+const char *scene_use(struct image *im)
 {
 	struct op create = { .kind = OP_CREATE, .path = "new" };
 	struct op write = { .kind = OP_WRITE, .path = "new", .len = 50000,
@@ -316,8 +314,8 @@ const char *judge(struct image *im, const struct scene *s,
 	if (image_check(im, OWFS_CHECK_CURRENT | OWFS_CHECK_PREVIOUS, &c) ||
 	    c.problems || !c.clean)
 		return "the check disagrees";
-	wrong = compare_files(im, s, text, t);
-	return wrong ? wrong : use_it(im);
+	wrong = scene_compare(im, s, text, t);
+	return wrong ? wrong : scene_use(im);
 }
 
 /* Enough files that there are many leaves. */

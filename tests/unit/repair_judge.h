@@ -12,7 +12,7 @@
 #include "repair.h"
 
 #define MAX_FILES	32
-#define MAX_META	512
+#define MAX_META	2048
 #define OLD_STATES	6
 
 /* What a file was. */
@@ -59,6 +59,12 @@ void touch(struct touched *t, owfs_ino_t ino);
 int repair(struct image *im, struct report *text, struct owfs_repair_report *r);
 /* Which files with a name are what they were, one bit each; none if it cannot be mounted. */
 uint32_t scene_intact(struct image *im, const struct scene *s);
+
+/* NULL, or: a file is not what it was, and neither named nor touched. */
+const char *scene_compare(struct image *im, const struct scene *s,
+			  const struct report *text, const struct touched *t);
+/* NULL, or: it cannot be mounted and used, or is not sound afterwards. */
+const char *scene_use(struct image *im);
 
 /* NULL, or what is wrong.  @whole: no problem is left. */
 const char *judge(struct image *im, const struct scene *s, struct report *text,

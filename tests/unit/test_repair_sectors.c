@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Sectors that cannot be read, before, during and after the repair: it works
+ * around them, says what is gone, and is not stopped by any of them.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/util.h"
+#include "edit.h"
+#include "repair_judge.h"
+
+static struct scene plain, dup;
+
+static const char *judge_repaired(struct image *im, const struct scene *s,
+				  struct report *text)
+{
+	struct owfs_repair_report r;
+	struct touched t = { .n = 0 };
+	const char *wrong;
+
+	if (repair(im, text, &r) || r.left.problems || r.changed)
+		return "a second repair finds more";
+	wrong = scene_compare(im, s, text, &t);
+	return wrong ? wrong : scene_use(im);
+}
+
+/*
+ * [pos, pos + len) cannot be read until the repair is over; a device puts
+ * another sector in the place of one that is written.
+ */
+static void judge_bad_range(const struct scene *s, uint64_t pos, uint64_t len,
+			    bool must_be_whole)
+{
+	struct report text = { .text = NULL };
+	struct owfs_repair_report r;
+	const char *wrong = NULL;
+	struct image im;
+	int ret;
+
+	image_fork(&im, &s->im);
+	emubd_fault_range(im.e, EMUBD_READ, pos, len, EIO);
+	ret = repair(&im, &text, &r);
+	if (ret || (must_be_whole && r.left.problems))
+		wrong = "it was not worked around";
+	emubd_fault(im.e, EMUBD_READ, 1, 0, EIO);
+	if (!wrong)
+		wrong = judge_repaired(&im, s, &text);
+	if (wrong)
+		fail_msg("unreadable at %llu: %s\n%s", (unsigned long long)pos,
+			 wrong, text.text ? text.text : "");
+	free(text.text);
+	image_free(&im);
+}
+
+static void judge_metadata(const struct scene *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nmeta; i++)
+		judge_bad_range(s, s->meta[i] * 4096, 4096, true);
+}
+
+static void test_an_unreadable_node_is_worked_around(void **state)
+{
+	(void)state;
+	judge_metadata(&plain);
+}
+
+static void test_an_unreadable_copy_is_worked_around(void **state)
+{
+	(void)state;
+	judge_metadata(&dup);
+}
+
+/* A slot stays what it is; all others say where everything is. */
+static void test_an_unreadable_superblock_stops_nothing(void **state)
+{
+	uint64_t size = emubd_blkdev(plain.im.e)->size;
+	unsigned int slot;
+
+	(void)state;
+	for (slot = 0; slot < OWFS_SUPER_SLOTS; slot++)
+		judge_bad_range(&plain,
+				(uint64_t)owfs_geo_super_pos(size, slot), 512,
+				false);
+}
+
+/* Blocks of two files, one of which cannot be read: the copy has a hole. */
+static void test_data_that_cannot_be_copied_is_given_up(void **state)
+{
+	struct report text = { .text = NULL };
+	struct owfs_repair_report r;
+	struct edit_place pl;
+	struct edit ed;
+	struct image im;
+	char line[64];
+
+	(void)state;
+	image_fork(&im, &plain.im);
+	assert_int_equal(edit_open(&ed, emubd_blkdev(im.e), &im.env.env), 0);
+	assert_int_equal(edit_line(&ed, "set extent:other fsblock $extent:file,fsblock"), 0);
+	assert_int_equal(edit_find(&ed, "data:file", &pl), 0);
+	emubd_fault_range(im.e, EMUBD_READ,
+			  (edit_last(&pl)->addr[0] + 1) * 4096, 4096, EIO);
+	edit_place_free(&pl);
+	assert_int_equal(repair(&im, &text, &r), 0);
+	assert_int_equal(r.left.problems, 0);
+	snprintf(line, sizeof(line), "given up: inode %u: a block of data",
+		 (unsigned int)im.other);
+	assert_non_null(strstr(text.text, line));
+	assert_null(scene_use(&im));
+	free(text.text);
+	image_free(&im);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	image_make(&plain.im, 4096, 1);
+	scene_age(&plain);
+	scene_learn(&plain);
+	image_make(&dup.im, 4096, 2);
+	scene_age(&dup);
+	scene_learn(&dup);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	scene_free(&plain);
+	scene_free(&dup);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_an_unreadable_node_is_worked_around),
+		cmocka_unit_test(test_an_unreadable_copy_is_worked_around),
+		cmocka_unit_test(test_an_unreadable_superblock_stops_nothing),
+		cmocka_unit_test(test_data_that_cannot_be_copied_is_given_up),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
