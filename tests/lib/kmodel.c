@@ -248,7 +248,8 @@ int kmodel_call(struct kmodel *k, uint32_t opcode, fuse_ino_t nodeid,
 static int do_init(struct kmodel *k)
 {
 	struct { uint32_t major, minor, readahead, flags, flags2, unused[11]; }
-		in = { 7, 99, 1 << 20, INIT_FLAGS, IOMAP_BIT, { 0 } };
+		in = { 7, 99, 1 << 20, INIT_FLAGS,
+		       k->srv.iomap_wanted ? IOMAP_BIT : 0, { 0 } };
 	struct fuse_init_out out = { 0 };
 	size_t len;
 	int ret = kmodel_call(k, FUSE_INIT, 0, &in, sizeof(in), &out,
@@ -256,14 +257,15 @@ static int do_init(struct kmodel *k)
 
 	if (ret)
 		return ret;
-	if (out.major != 7 || out.minor < 99 || !(out.flags & 1u << 30) ||
-	    !(out.flags2 & IOMAP_BIT))
+	if (k->srv.iomap_wanted &&
+	    (out.major != 7 || out.minor < 99 || !(out.flags & 1u << 30) ||
+	     !(out.flags2 & IOMAP_BIT)))
 		kmodel_violation(k, "INIT: minor=%u flags=%x flags2=%x: no iomap",
 				 out.minor, out.flags, out.flags2);
-	if ((out.flags & ~INIT_FLAGS) || (out.flags2 & ~IOMAP_BIT))
+	if ((out.flags & ~INIT_FLAGS) || (out.flags2 & ~in.flags2))
 		kmodel_violation(k, "INIT: flags=%x flags2=%x: were not offered",
 				 out.flags & ~INIT_FLAGS,
-				 out.flags2 & ~IOMAP_BIT);
+				 out.flags2 & ~in.flags2);
 	return 0;
 }
 
@@ -312,15 +314,15 @@ static int open_session(struct kmodel *k)
 	return ret;
 }
 
-int kmodel_start(struct kmodel *k, struct owfs_fs *fs, struct emubd *e,
-		 struct rng *rng)
+static int start(struct kmodel *k, struct owfs_fs *fs, struct emubd *e,
+		 struct rng *rng, bool iomap)
 {
 	static const struct owfs_msg quiet = { .max_level = OWFS_MSG_ERROR };
 	int ret;
 
 	memset(k, 0, sizeof(*k));
 	owfs_iomap_sys = (struct owfs_iomap_sys){ fake_ioctl, fake_notify };
-	k->opts.iomap = OWFS_IOMAP_ON;
+	k->opts.iomap = iomap ? OWFS_IOMAP_ON : OWFS_IOMAP_OFF;
 	k->e = e;
 	k->rng = rng;
 	k->bs = fs->fs_geo.blocksize;
@@ -330,12 +332,22 @@ int kmodel_start(struct kmodel *k, struct owfs_fs *fs, struct emubd *e,
 	k->srv.fs = fs;
 	k->srv.bd = fs->fs_bd;
 	k->srv.loop_fd = -1;
-	k->srv.iomap_wanted = true;
-	k->srv.iomap_atomic = true;
+	k->srv.iomap_wanted = k->srv.iomap_atomic = iomap;
 	ret = open_session(k);
 	if (!ret)
 		ret = do_init(k);
-	return ret ? ret : do_config(k);
+	return ret || !iomap ? ret : do_config(k);
+}
+
+int kmodel_start(struct kmodel *k, struct owfs_fs *fs, struct emubd *e,
+		 struct rng *rng)
+{
+	return start(k, fs, e, rng, true);
+}
+
+int kmodel_start_plain(struct kmodel *k, struct owfs_fs *fs, struct emubd *e)
+{
+	return start(k, fs, e, NULL, false);
 }
 
 static void file_free(struct kfile *f)
@@ -401,9 +413,9 @@ static struct kfile *file_new(struct kmodel *k, const char *name,
 
 	/* the last word of the attributes, whatever this header calls it */
 	memcpy(&flags, (const char *)e + 124, sizeof(flags));
-	if ((flags & ATTR_IOMAP) != ATTR_IOMAP)
-		kmodel_violation(k, "%s: is no iomap inode: flags=%x", name,
-				 flags);
+	if ((flags & ATTR_IOMAP) != (k->srv.iomap_wanted ? ATTR_IOMAP : 0))
+		kmodel_violation(k, "%s: is %s iomap inode: flags=%x", name,
+				 k->srv.iomap_wanted ? "no" : "an", flags);
 	f->nodeid = e->nodeid;
 	snprintf(f->name, sizeof(f->name), "%s", name);
 	f->size = f->disk_size = e->attr.size;

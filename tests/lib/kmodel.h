@@ -104,6 +104,8 @@ struct kmodel {
 /* A server over @fs, whose device is @e; INIT and CONFIG are done. */
 int kmodel_start(struct kmodel *k, struct owfs_fs *fs, struct emubd *e,
 		 struct rng *rng);
+/* The same under a kernel that does not know the mode: kmodel_plain_ only. */
+int kmodel_start_plain(struct kmodel *k, struct owfs_fs *fs, struct emubd *e);
 /* DESTROY, which makes everything durable; 0 or -errno. */
 int kmodel_unmount(struct kmodel *k);
 /* The power fails. */
@@ -146,6 +148,9 @@ int kmodel_direct_async(struct kmodel *k, struct kfile *f, uint64_t pos,
 			uint64_t len, const void *data);
 /* Direct writes under way end: all, or (@some) as chance says. */
 void kmodel_land(struct kmodel *k, struct kfile *f, bool some);
+/* What read(2) gives: the bytes, at most to the end of file; how many. */
+int kmodel_get(struct kmodel *k, struct kfile *f, uint64_t pos, uint64_t len,
+	       void *buf);
 /* Users expect these bytes of @f: all it has. */
 void kmodel_expect(struct kfile *f, const void *data, uint64_t len);
 /* Compare with @want. */
@@ -175,6 +180,18 @@ int kmodel_close(struct kmodel *k, struct kfile *f);
 int kmodel_stat(struct kmodel *k, struct kfile *f);
 int kmodel_swapon(struct kmodel *k, struct kfile *f);
 void kmodel_swapoff(struct kmodel *k, struct kfile *f);
+
+/* Without the page cache; 0 or -errno, of a read how many bytes. */
+int kmodel_plain_write(struct kmodel *k, struct kfile *f, uint64_t pos,
+		       uint64_t len, const void *data);
+int kmodel_plain_read(struct kmodel *k, struct kfile *f, uint64_t pos,
+		      uint64_t len, void *buf);
+int kmodel_plain_truncate(struct kmodel *k, struct kfile *f, uint64_t size);
+int kmodel_plain_fallocate(struct kmodel *k, struct kfile *f, int mode,
+			   uint64_t pos, uint64_t len);
+int kmodel_plain_copy(struct kmodel *k, struct kfile *in, uint64_t in_pos,
+		      struct kfile *out, uint64_t out_pos, uint64_t len);
+int kmodel_plain_fsync(struct kmodel *k, struct kfile *f);
 
 /* kmodel_cache.c */
 struct kentry;

@@ -195,6 +195,24 @@ int kmodel_read(struct kmodel *k, struct kfile *f, uint64_t pos, uint64_t len)
 	return ret;
 }
 
+int kmodel_get(struct kmodel *k, struct kfile *f, uint64_t pos, uint64_t len,
+	       void *buf)
+{
+	uint64_t at, n;
+	int ret;
+
+	if (pos >= f->size)
+		return 0;
+	len = min_u64(len, f->size - pos);
+	ret = km_pages_read(k, f, pos, len);
+	for (at = pos; at < pos + len && !ret; at += n) {
+		n = min_u64(pos + len - at, k->bs - at % k->bs);
+		memcpy((char *)buf + (at - pos),
+		       f->page[km_block(k, at)].data + at % k->bs, n);
+	}
+	return ret ? ret : (int)len;
+}
+
 void kmodel_expect(struct kfile *f, const void *data, uint64_t len)
 {
 	km_want_resize(f, len);
