@@ -132,6 +132,7 @@ prove()
 phase_prove()
 {
 	prove prove prove STATES=50000
+	prove prove-iomap prove-iomap STEPS=30000
 }
 
 # What a newcomer does first must not be what breaks unseen.

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <linux/falloc.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -543,6 +544,9 @@ int main(int argc, char **argv)
 	struct prove p = { .seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1 };
 	int ret = 0;
 
+	/* buffers come and go too often to be given back to the system */
+	mallopt(M_MMAP_THRESHOLD, 256 << 20);
+	mallopt(M_TRIM_THRESHOLD, 256 << 20);
 	p.verbose = argc > 3;
 	p.data = emubd_must(aligned_alloc(OWFS_IO_ALIGN, 2 * MAX_SIZE));
 	for (; p.steps < steps && !ret; p.seed++)

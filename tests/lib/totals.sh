@@ -35,6 +35,7 @@ row()
 	row prove "\`c_prove\`" seeds seeds
 	row recorded-programs "tar, SQLite, git, recorded" recordings recordings
 	row faults "\`c_fault\`, every point of every scene" runs runs
+	row iomap "\`k_prove\`, in steps of the played kernel" steps steps
 	for file in "$dir"/storm*.totals; do
 		[ ! -e "$file" ] || row "$(basename "$file" .totals)" \
 			"\`$(basename "$file" .totals)\`" seeds seeds
