@@ -347,6 +347,33 @@ static void test_superblocks_with_a_wrong_byte_each_are_corrected(void **state)
 	}
 }
 
+/* After a crash they differ: the newest that can be corrected is the one. */
+static void test_of_superblocks_with_a_wrong_byte_the_newest_counts(void **state)
+{
+	struct owfs_repair_report r;
+	struct owfs_inode_item d;
+	struct image im;
+	uint64_t sum;
+	unsigned int i;
+
+	(void)state;
+	image_fork(&im, &base);
+	edit_begin(&im);
+	d = inode_get(&im, im.file);
+	d.mode = cpu_to_le32(le32_to_cpu(d.mode) ^ 0111);
+	inode_put(&im, im.file, &d);
+	assert_int_equal(owfs_commit_all(im.fs), 0);
+	owfs_fs_close(im.fs);
+	sum = digest(&im, "before");
+	assert_true(sum != digest(&base, "base"));
+	for (i = 0; i < OWFS_SUPER_SLOTS; i++)
+		emubd_flip_bit(im.e, slot_pos(i) + 100 + i, i + 1);
+	assert_int_equal(repair(&im, &r), 0);
+	assert_int_equal(r.left.problems, 0);
+	assert_true(digest(&im, "found") == sum);
+	image_free(&im);
+}
+
 /* The front is overwritten, and the device has grown: found by search. */
 static void test_superblocks_of_a_device_that_has_grown_are_found(void **state)
 {
@@ -526,6 +553,7 @@ int main(void)
 		cmocka_unit_test(test_a_damaged_commit_before_is_let_go),
 		cmocka_unit_test(test_a_sound_filesystem_is_marked_clean),
 		cmocka_unit_test(test_superblocks_with_a_wrong_byte_each_are_corrected),
+		cmocka_unit_test(test_of_superblocks_with_a_wrong_byte_the_newest_counts),
 		cmocka_unit_test(test_superblocks_of_a_device_that_has_grown_are_found),
 		cmocka_unit_test(test_garbage_is_not_taken_for_a_superblock),
 		cmocka_unit_test(test_a_repair_cut_at_any_write_converges),

@@ -3,84 +3,7 @@
  * Transactions and the commit machine over an emulated device, with items of
  * no meaning: what is durable when, what a crash leaves, what failures do.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "base/err.h"
-#include "emubd.h"
-#include "trans/trans.h"
-
-#define BYTES	(16u << 20)
-
-static char said[2000];
-
-static void remember(void *ctx, enum owfs_msg_level level, const char *line)
-{
-	(void)ctx;
-	(void)level;
-	snprintf(said, sizeof(said), "%s", line);
-}
-
-static const struct owfs_msg msg = { remember, NULL, OWFS_MSG_WARN };
-
-static int put(struct owfs_fs *fs, uint64_t n, uint64_t value)
-{
-	struct owfs_key key = owfs_key(100, OWFS_ITEM_EXTENT, n);
-	struct owfs_trans tr;
-	int ret = owfs_trans_begin(fs, &tr, 1, 1, OWFS_RESV_NORMAL);
-
-	if (ret)
-		return ret;
-	ret = owfs_btree_update(fs->fs_bt, &key, &value, sizeof(value));
-	if (ret == -ENOENT)
-		ret = owfs_btree_insert(fs->fs_bt, &key, &value, sizeof(value));
-	if (ret)
-		owfs_trans_abort(&tr, ret, "put");
-	return owfs_trans_end(&tr);
-}
-
-static uint64_t get(struct owfs_fs *fs, uint64_t n)
-{
-	struct owfs_key key = owfs_key(100, OWFS_ITEM_EXTENT, n);
-	uint64_t value = 0;
-
-	return owfs_btree_lookup(fs->fs_bt, &key, &value, sizeof(value)) < 0
-		? 0 : value;
-}
-
-static struct emubd *format(unsigned int copies)
-{
-	struct emubd *e = emubd_create(BYTES);
-	struct owfs_fs_param p = { .bd = emubd_blkdev(e), .msg = &msg };
-	struct owfs_super sb = {
-		.blocksize = 4096, .nblocks = BYTES / 4096,
-		.meta_copies = copies, .csum_seed = 3, .hash_seed = 4,
-		.reserve_blocks = 384,
-	};
-	struct owfs_fs *fs;
-
-	assert_int_equal(owfs_fs_open_fresh(&fs, &p, &sb), 0);
-	assert_int_equal(put(fs, 0, 1), 0);
-	assert_int_equal(owfs_fs_format_commit(fs), 0);
-	owfs_fs_close(fs);
-	return e;
-}
-
-static struct owfs_fs *open_fs(struct emubd *e, bool fallback)
-{
-	struct owfs_fs_param p = {
-		.bd = emubd_blkdev(e), .msg = &msg, .fallback = fallback,
-	};
-	struct owfs_fs *fs;
-
-	assert_int_equal(owfs_fs_open(&fs, &p), 0);
-	return fs;
-}
+#include "trans_fixture.h"
 
 static void test_commit_is_there_after_a_crash_and_nothing_else(void **state)
 {
@@ -161,6 +84,191 @@ static void test_looking_writes_nothing(void **state)
 	assert_int_equal(owfs_fs_sync_and_clean(fs), 0);
 	owfs_fs_close(fs);
 	assert_int_equal(emubd_count(e, EMUBD_WRITE), writes);
+	emubd_destroy(e);
+}
+
+/* Whatever is on it, also what a crash left. */
+static void test_reading_only_writes_nothing(void **state)
+{
+	struct emubd *e = format(1);
+	struct owfs_fs *fs = open_fs(e, false);
+	struct owfs_fs_param p = {
+		.bd = emubd_blkdev(e), .msg = &msg, .readonly = true,
+	};
+	uint64_t writes;
+
+	(void)state;
+	assert_int_equal(put(fs, 1, 10), 0);
+	assert_int_equal(owfs_commit_all(fs), 0);
+	owfs_fs_close(fs);
+	writes = emubd_count(e, EMUBD_WRITE);
+	assert_int_equal(owfs_fs_open(&fs, &p), 0);
+	assert_int_equal(get(fs, 1), 10);
+	assert_int_equal(put(fs, 1, 20), -EROFS);
+	assert_int_equal(owfs_commit_all(fs), 0);
+	assert_int_equal(owfs_fs_fail_at(fs, -EIO, 7, "a test"), -EIO);
+	assert_int_equal(owfs_fs_sync_and_clean(fs), 0);
+	owfs_fs_close(fs);
+	assert_int_equal(emubd_count(e, EMUBD_WRITE), writes);
+	emubd_destroy(e);
+}
+
+/* Open after the superblocks were changed as @change says. */
+static int open_changed(void (*change)(struct owfs_super *sb), bool readonly)
+{
+	struct emubd *e = format(1);
+	struct owfs_fs_param p = {
+		.bd = emubd_blkdev(e), .msg = &msg, .readonly = readonly,
+	};
+	struct owfs_slots slots;
+	struct owfs_super sb;
+	struct owfs_fs *fs;
+	unsigned int i;
+	int ret;
+
+	assert_int_equal(owfs_super_read(p.bd, &sb, &slots, NULL), 0);
+	change(&sb);
+	for (i = 0; i < 2; i++)		/* the others may lie elsewhere */
+		assert_int_equal(owfs_super_write(p.bd, &sb, &slots, i), 0);
+	said[0] = '\0';
+	ret = owfs_fs_open(&fs, &p);
+	if (!ret)
+		owfs_fs_close(fs);
+	emubd_destroy(e);
+	return ret;
+}
+
+static void unknown_ro_compat(struct owfs_super *sb)
+{
+	sb->ro_compat = 1ull << 40;
+	sb->seq++;
+}
+
+static void longer(struct owfs_super *sb)
+{
+	sb->nblocks *= 2;
+	sb->seq++;
+}
+
+static void test_what_cannot_be_mounted_says_why(void **state)
+{
+	struct emubd *e = format(1);
+	struct owfs_fs_param p = {
+		.bd = emubd_blkdev(e), .msg = &msg, .fallback = true,
+	};
+	struct owfs_fs *fs;
+
+	(void)state;
+	assert_int_equal(owfs_fs_open(&fs, &p), -EFSCORRUPTED);
+	assert_non_null(strstr(said, "no older commit"));
+	emubd_destroy(e);
+
+	e = emubd_create(BYTES);
+	p = (struct owfs_fs_param){ .bd = emubd_blkdev(e), .msg = &msg };
+	assert_int_equal(owfs_fs_open(&fs, &p), -ENODEV);
+	assert_non_null(strstr(said, "no owfs"));
+	emubd_destroy(e);
+
+	assert_int_equal(open_changed(unknown_ro_compat, false), -EROFS);
+	assert_non_null(strstr(said, "ro_compat=0x10000000000"));
+	assert_int_equal(open_changed(unknown_ro_compat, true), 0);
+	assert_int_equal(open_changed(longer, false), -ENOSPC);
+	assert_non_null(strstr(said, "shorter than the filesystem"));
+}
+
+static void test_after_an_error_it_shuts_down_if_asked(void **state)
+{
+	struct emubd *e = format(1);
+	struct owfs_fs_param p = {
+		.bd = emubd_blkdev(e), .msg = &msg,
+		.errors = OWFS_ERRORS_SHUTDOWN,
+	};
+	struct owfs_fs *fs;
+
+	(void)state;
+	assert_int_equal(owfs_fs_open(&fs, &p), 0);
+	assert_int_equal(put(fs, 1, 10), 0);
+	assert_int_equal(owfs_fs_readable(fs), 0);
+	assert_int_equal(owfs_fs_fail_at(fs, -EUCLEAN, 7, "a test"), -EUCLEAN);
+	assert_int_equal(owfs_fs_readable(fs), -EIO);
+	assert_int_equal(put(fs, 1, 20), -EIO);
+	owfs_fs_close(fs);
+	emubd_destroy(e);
+}
+
+/* Half of it may be in the tree, so none of it may ever be on the device. */
+static void test_an_aborted_transaction_is_in_no_commit(void **state)
+{
+	struct owfs_key key = owfs_key(100, OWFS_ITEM_EXTENT, 2);
+	struct emubd *e = format(1);
+	struct owfs_fs *fs = open_fs(e, false);
+	struct owfs_trans tr;
+	uint64_t value = 20;
+
+	(void)state;
+	assert_int_equal(put(fs, 1, 10), 0);
+	assert_int_equal(owfs_commit_all(fs), 0);
+	assert_int_equal(owfs_trans_begin(fs, &tr, 1, 1, OWFS_RESV_NORMAL), 0);
+	assert_int_equal(owfs_btree_insert(fs->fs_bt, &key, &value,
+					   sizeof(value)), 0);
+	/* it looked, and now it is not there: no answer for a caller */
+	assert_int_equal(owfs_trans_abort(&tr, -ENOENT, "a test"),
+			 -EFSCORRUPTED);
+	assert_int_equal(owfs_trans_end(&tr), -EFSCORRUPTED);
+	assert_int_equal(owfs_commit_all(fs), -EFSCORRUPTED);
+	assert_int_equal(put(fs, 3, 30), -EROFS);
+	owfs_fs_close(fs);
+
+	fs = open_fs(e, false);
+	assert_int_equal(get(fs, 1), 10);
+	assert_int_equal(get(fs, 2), 0);
+	owfs_fs_close(fs);
+	emubd_destroy(e);
+}
+
+static void test_who_reserved_nothing_changes_nothing(void **state)
+{
+	struct owfs_key key = owfs_key(100, OWFS_ITEM_EXTENT, 2);
+	struct emubd *e = format(1);
+	struct owfs_fs *fs = open_fs(e, false);
+	struct owfs_resv none = { 0 };
+	struct owfs_trans tr;
+	uint64_t value = 20;
+
+	(void)state;
+	assert_int_equal(put(fs, 1, 10), 0);
+	assert_int_equal(owfs_commit_all(fs), 0);
+	owfs_trans_join(fs, &tr, &none);
+	assert_int_equal(owfs_btree_insert(fs->fs_bt, &key, &value,
+					   sizeof(value)), -ENOSPC);
+	assert_non_null(strstr(said, "read-only"));
+	assert_int_equal(owfs_trans_end(&tr), 0);
+	assert_int_equal(get(fs, 2), 0);
+	owfs_fs_close(fs);
+	emubd_destroy(e);
+}
+
+static void test_inode_numbers_come_to_an_end(void **state)
+{
+	struct emubd *e = format(1);
+	struct owfs_fs *fs = open_fs(e, false);
+	owfs_ino_t ino;
+	int ret;
+
+	(void)state;
+	assert_int_equal(put(fs, 1, 10), 0);
+	fs->fs_next_ino = OWFS_INO_MAX;
+	OWFS_RETRY(fs, ret, owfs_trans_new_ino(fs, &ino));
+	assert_int_equal(ret, 0);
+	assert_int_equal(ino, OWFS_INO_MAX);
+	OWFS_RETRY(fs, ret, owfs_trans_new_ino(fs, &ino));
+	assert_int_equal(ret, -ENOSPC);
+	/* the mark is a number that a superblock may have */
+	assert_int_equal(owfs_fs_sync_and_clean(fs), 0);
+	owfs_fs_close(fs);
+	fs = open_fs(e, false);
+	assert_int_equal(owfs_trans_new_ino(fs, &ino), -ENOSPC);
+	owfs_fs_close(fs);
 	emubd_destroy(e);
 }
 
@@ -484,46 +592,6 @@ static void test_shutdown_stops_for_good(void **state)
 	shut_down(false, 10);
 }
 
-/* Reserve all, so that whoever comes is refused; *@n: how much that was. */
-static void take_all(struct owfs_fs *fs, uint64_t *n)
-{
-	struct owfs_alloc_stat st;
-
-	owfs_alloc_stat(fs->fs_al, &st);
-	*n = st.free - st.reserved - st.reserve;
-	assert_int_equal(owfs_alloc_reserve(fs->fs_al, *n, OWFS_RESV_NORMAL), 0);
-}
-
-static int inner(struct owfs_fs *fs)
-{
-	int ret;
-
-	OWFS_RETRY(fs, ret, put(fs, 5, 50));
-	return ret == -ENOSPC ? -EAGAIN : ret;
-}
-
-/* Who has the turn does not wait for it, nor give it away from inside. */
-static void test_an_operation_in_an_operation_has_its_turn(void **state)
-{
-	struct emubd *e = format(1);
-	struct owfs_fs *fs = open_fs(e, false);
-	uint64_t n;
-	int ret;
-
-	(void)state;
-	assert_int_equal(put(fs, 1, 10), 0);
-	take_all(fs, &n);
-	OWFS_RETRY(fs, ret, inner(fs));
-	assert_int_equal(ret, -ENOSPC);
-	assert_null(fs->fs_turn);
-	owfs_alloc_unreserve(fs->fs_al, n);
-	OWFS_RETRY(fs, ret, inner(fs));
-	assert_int_equal(ret, 0);
-	assert_int_equal(get(fs, 5), 50);
-	owfs_fs_close(fs);
-	emubd_destroy(e);
-}
-
 /* What the superblock on the device says of errors. */
 static bool error_is_recorded(struct emubd *e, uint64_t block)
 {
@@ -608,6 +676,12 @@ int main(void)
 		cmocka_unit_test(test_commit_before_the_last_is_intact),
 		cmocka_unit_test(test_operations_go_on_between_any_two_steps),
 		cmocka_unit_test(test_looking_writes_nothing),
+		cmocka_unit_test(test_reading_only_writes_nothing),
+		cmocka_unit_test(test_what_cannot_be_mounted_says_why),
+		cmocka_unit_test(test_after_an_error_it_shuts_down_if_asked),
+		cmocka_unit_test(test_an_aborted_transaction_is_in_no_commit),
+		cmocka_unit_test(test_who_reserved_nothing_changes_nothing),
+		cmocka_unit_test(test_inode_numbers_come_to_an_end),
 		cmocka_unit_test(test_generation_numbers_are_never_used_twice),
 		cmocka_unit_test(test_inode_numbers_are_never_used_twice),
 		cmocka_unit_test(test_clean_unmount_leaves_four_equal_slots),
@@ -618,7 +692,6 @@ int main(void)
 		cmocka_unit_test(test_label_survives_a_crash_whole),
 		cmocka_unit_test(test_label_that_cannot_be_written_fails),
 		cmocka_unit_test(test_shutdown_stops_for_good),
-		cmocka_unit_test(test_an_operation_in_an_operation_has_its_turn),
 		cmocka_unit_test(test_an_error_is_recorded_though_the_server_is_killed),
 		cmocka_unit_test(test_a_failed_commit_names_its_block_and_is_recorded),
 	};

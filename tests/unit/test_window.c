@@ -91,6 +91,27 @@ static void test_window_writes_nothing_around_it(void **state)
 	owfs_blkdev_close(all);
 }
 
+static void test_window_discards_where_it_is(void **state)
+{
+	struct owfs_blkdev *bd = open_window(OFFSET, LIMIT, 0), *all;
+	static unsigned char before[WHOLE], after[WHOLE];
+	const size_t from = 4096, len = 8192;
+	int ret;
+
+	(void)state;
+	all = open_window(0, 0, 0);
+	assert_int_equal(owfs_blkdev_read(all, before, WHOLE, 0), 0);
+	ret = owfs_blkdev_discard(bd, from, len);
+	owfs_blkdev_close(bd);
+	if (ret != -EOPNOTSUPP) {	/* else of a filesystem that has no holes */
+		assert_int_equal(ret, 0);
+		memset(before + OFFSET + from, 0, len);
+	}
+	assert_int_equal(owfs_blkdev_read(all, after, WHOLE, 0), 0);
+	assert_memory_equal(before, after, WHOLE);
+	owfs_blkdev_close(all);
+}
+
 static void test_window_ends_with_the_device(void **state)
 {
 	struct owfs_blkdev *bd = open_window(WHOLE - 2048, 0, 0);
@@ -141,6 +162,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_window_shows_its_part),
 		cmocka_unit_test(test_window_writes_nothing_around_it),
+		cmocka_unit_test(test_window_discards_where_it_is),
 		cmocka_unit_test(test_window_ends_with_the_device),
 		cmocka_unit_test(test_window_that_shows_nothing_is_refused),
 		cmocka_unit_test(test_options_are_read),
