@@ -20,8 +20,9 @@ source=$(cd "$1" && pwd)
 mkdir -p "$2" && work=$(cd "$2" && pwd) || exit 99
 shift 2
 jobs=$(nproc)
-# unoptimised and counting, everything takes its time
-export TEST_TIMEOUT=${TEST_TIMEOUT:-1800}
+# unoptimised and counting, everything takes its time; the thousandth damaged
+# image reaches no new line
+export TEST_TIMEOUT=${TEST_TIMEOUT:-1800} FORGED_CASES=${FORGED_CASES:-300}
 
 part_build()
 {
