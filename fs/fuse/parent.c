@@ -53,6 +53,7 @@ static int daemonise(struct parent *p)
 
 	if (pipe2(fds, O_CLOEXEC))
 		return -errno;
+	fflush(NULL);
 	pid = fork();
 	if (pid < 0)
 		return -errno;
@@ -60,7 +61,7 @@ static int daemonise(struct parent *p)
 		close(fds[1]);
 		while (read(fds[0], &status, 1) < 0 && errno == EINTR)
 			;
-		_exit(status);
+		exit(status);
 	}
 	close(fds[0]);
 	setsid();
@@ -152,12 +153,13 @@ static void start_unmount(struct parent *p)
 {
 	if (p->unmounter > 0)
 		return;
+	fflush(NULL);
 	p->unmounter = fork();
 	if (p->unmounter)
 		return;
 	close(p->mnt.fd);
 	owfs_mnt_unmount(p->mnt.dev, false);
-	_exit(0);
+	exit(0);
 }
 
 /* It may say anything: nothing that could pass for another line. */

@@ -107,6 +107,50 @@ static void test_own_options_are_understood(void **state)
 	assert_true(o.debug && o.foreground);
 }
 
+static void test_letters_of_the_command_line(void **state)
+{
+	struct owfs_opts o;
+
+	(void)state;
+	accept(&o, "owfs-fuse -r IMAGE DIR");
+	assert_true(o.readonly);
+	accept(&o, "owfs-fuse -r -w IMAGE DIR");
+	assert_false(o.readonly);
+	assert_true(o.insist_rw);
+	accept(&o, "owfs-fuse -d IMAGE DIR");
+	assert_true(o.debug && o.foreground);
+	accept(&o, "mount.owfs IMAGE DIR -f -v");
+	assert_true(o.helper && o.fake && o.verbose && !o.foreground);
+	/* both print and are done, whatever else is there */
+	assert_int_equal(parse(&o, "owfs-fuse -V"), 1);
+	assert_int_equal(parse(&o, "owfs-fuse -h nonsense"), 1);
+	assert_int_equal(parse(&o, "mount.owfs -h"), 1);
+	refuse("owfs-fuse -N 1 IMAGE DIR");
+	refuse("mount.owfs IMAGE DIR -N /nonexistent");
+	refuse("mount.owfs IMAGE DIR -N 4294967296");
+}
+
+static void test_numbers_have_their_limits(void **state)
+{
+	struct owfs_opts o;
+
+	(void)state;
+	accept(&o, "owfs-fuse -o threads=1,spin=0 IMAGE DIR");
+	assert_int_equal(o.threads, 1);
+	assert_int_equal(o.spin_us, 0);
+	accept(&o, "owfs-fuse -o threads=128 IMAGE DIR");
+	assert_int_equal(o.threads, 128);
+	accept(&o, "owfs-fuse -o iomap=on IMAGE DIR");
+	assert_int_equal(o.iomap, OWFS_IOMAP_ON);
+	accept(&o, "owfs-fuse -o iomap=on,iomap=auto IMAGE DIR");
+	assert_int_equal(o.iomap, OWFS_IOMAP_AUTO);
+	refuse("owfs-fuse -o threads=0 IMAGE DIR");
+	refuse("owfs-fuse -o threads=129 IMAGE DIR");
+	refuse("owfs-fuse -o threads=-1 IMAGE DIR");
+	refuse("owfs-fuse -o spin=x IMAGE DIR");
+	refuse("owfs-fuse -o commit=3601 IMAGE DIR");
+}
+
 static void test_access_times_have_words(void **state)
 {
 	static const struct { const char *line; enum owfs_atime atime; } words[] = {
@@ -286,6 +330,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain_call_has_defaults),
 		cmocka_unit_test(test_own_options_are_understood),
+		cmocka_unit_test(test_letters_of_the_command_line),
+		cmocka_unit_test(test_numbers_have_their_limits),
 		cmocka_unit_test(test_access_times_have_words),
 		cmocka_unit_test(test_window_takes_sizes),
 		cmocka_unit_test(test_other_owners),
