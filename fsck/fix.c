@@ -139,7 +139,8 @@ void fixes_new_round(struct fixes *fx)
 		.only_safe = fx->only_safe,
 		.said = fx->said, .said_size = fx->said_size,
 		.nsaid = fx->nsaid, .round = fx->round + 1,
-		.on_the_way = fx->on_the_way };
+		.on_the_way = fx->on_the_way,
+		.small_steps = fx->small_steps };
 	int i;
 
 	for (i = 0; i < FIX_PHASES; i++)

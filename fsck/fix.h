@@ -78,6 +78,7 @@ struct fixes {
 	size_t said_size, nsaid;
 	unsigned int round;
 	bool on_the_way;		/* the commit before the last is a round's */
+	bool small_steps;		/* all holes at once were too much */
 	int err;			/* no memory for a note */
 
 	/* of this round */

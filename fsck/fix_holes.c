@@ -28,6 +28,8 @@
 #include "trans/commit.h"
 #include "tree/node.h"
 
+#define MAX_AT_ONCE	32u	/* holes */
+
 /* A node that nothing readable leads to. */
 struct stray {
 	struct owfs_ptr ptr;
@@ -414,10 +416,12 @@ static void tell(struct salvage *sv, const struct fix *hole, size_t saved)
 }
 
 /*
- * Some holes side by side, in one generation.  A neighbour takes over the range
- * of what is cut off, so all of them have to go before anything is hung in.
+ * Some holes in one generation.  A neighbour takes over the range of what is cut
+ * off, so all of them have to go before anything is hung in.  @first: nothing was
+ * committed yet, and the commit before is what it was.
  */
-static int mend_holes(struct salvage *sv, const struct fix *hole, size_t n)
+static int mend_holes(struct salvage *sv, const struct fix *hole, size_t n,
+		      bool first)
 {
 	size_t *saved = calloc(n, sizeof(*saved)), i;
 	int ret;
@@ -429,6 +433,9 @@ static int mend_holes(struct salvage *sv, const struct fix *hole, size_t n)
 		ret = cut(sv, &hole[i]);
 	for (i = 0; i < n && !ret; i++)
 		ret = fill(sv, &hole[i], &saved[i]);
+	for (i = 0; i < n && !ret && first; i++)
+		if (!hole[i].value && !saved[i])
+			ret = fix_older(sv->ck, sv->fs, &hole[i]);
 	if (!ret)
 		ret = plant(sv);
 	if (ret)	/* what is half done must not be committed */
@@ -458,6 +465,28 @@ static size_t side_by_side(const struct fix *hole, size_t n)
 	return i;
 }
 
+/*
+ * All at once if they are few, so that the commit before can still be used; else
+ * those that have to be.
+ */
+static int mend_all(struct salvage *sv, const struct fixlist *l)
+{
+	struct fixes *fx = sv->ck->fixes;
+	bool at_once = l->n <= MAX_AT_ONCE && !fx->small_steps;
+	size_t i, n;
+	int ret = 0;
+
+	for (i = 0; i < l->n && !ret; i += n) {
+		n = at_once ? l->n : side_by_side(&l->v[i], l->n - i);
+		ret = mend_holes(sv, &l->v[i], n, i == 0);
+	}
+	if (ret == -ENOSPC && at_once) {	/* nothing was: another round */
+		fx->small_steps = true;
+		fx->applied++;
+	}
+	return ret;
+}
+
 /* ------------------------------------------------------------------- begin */
 
 static int salvage_open(struct salvage *sv)
@@ -484,7 +513,6 @@ int fix_holes(struct check *ck)
 {
 	const struct fixlist *l = &ck->fixes->list[FIX_HOLES];
 	struct salvage sv = { .ck = ck };
-	size_t i, n;
 	int ret = salvage_open(&sv);
 
 	if (!ret)
@@ -493,13 +521,14 @@ int fix_holes(struct check *ck)
 		ret = index_by_addr(&sv);
 	if (!ret)
 		ret = fix_open(ck, &sv.fs);
-	for (i = 0; i < l->n && !ret; i += n) {
-		n = side_by_side(&l->v[i], l->n - i);
-		ret = mend_holes(&sv, &l->v[i], n);
-	}
+	if (!ret)
+		ret = mend_all(&sv, l);
 	if (sv.fs)
 		ret = fix_close(sv.fs, ret);
-	ck->fixes->committed = true;
+	if (ret == -ENOSPC && ck->fixes->applied)
+		ret = 0;
+	else
+		ck->fixes->committed = true;
 	owfs_freemap_close(sv.fm);
 	free(sv.bits);
 	free(sv.block);

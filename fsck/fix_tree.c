@@ -72,17 +72,17 @@ int tree_erase(struct owfs_trans *tr, const struct owfs_key *key)
 	return 0;
 }
 
-static int put_once(struct owfs_fs *fs, const struct owfs_key *key,
-		    const void *val, size_t len)
+int tree_put_now(struct owfs_fs *fs, struct owfs_key key, const void *val,
+		 size_t len)
 {
 	struct owfs_trans tr;
-	int ret = owfs_btree_prefetch(fs->fs_bt, key);
+	int ret = owfs_btree_prefetch(fs->fs_bt, &key);
 
 	if (!ret)
 		ret = tree_begin(fs, &tr, 1);
 	if (ret)
 		return ret;
-	tree_store(&tr, key, val, len);
+	tree_store(&tr, &key, val, len);
 	return owfs_trans_end(&tr);
 }
 
@@ -91,7 +91,7 @@ int tree_put(struct owfs_fs *fs, struct owfs_key key, const void *val,
 {
 	int ret;
 
-	OWFS_RETRY(fs, ret, put_once(fs, &key, val, len));
+	OWFS_RETRY(fs, ret, tree_put_now(fs, key, val, len));
 	return ret;
 }
 

@@ -43,6 +43,9 @@ int fix_close(struct owfs_fs *fs, int ret);	/* commits unless @ret */
 int tree_get(struct owfs_fs *fs, struct owfs_key key, void *val, size_t size);
 int tree_put(struct owfs_fs *fs, struct owfs_key key, const void *val,
 	     size_t len);
+/* ... in this generation, or -EAGAIN. */
+int tree_put_now(struct owfs_fs *fs, struct owfs_key key, const void *val,
+		 size_t len);
 int tree_del(struct owfs_fs *fs, struct owfs_key key);
 int tree_apply(struct owfs_fs *fs, const struct fix *f);
 /* Begin for so many places, on a full filesystem too; abort as trans.h says. */
@@ -56,6 +59,14 @@ int tree_erase(struct owfs_trans *tr, const struct owfs_key *key);
 
 /* Cut out what cannot be read, and hang in again what is left below it. */
 int fix_holes(struct check *ck);
+
+/* ----------------------------------------------------------- fix_older.c */
+
+/*
+ * Put what the commit before has of a hole's keys there, unless somebody has
+ * its blocks; before anything else was committed.  -EAGAIN: no room for more.
+ */
+int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole);
 
 /* ----------------------------------------------------------- fix_names.c */
 

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Items from the commit before, for keys that the last one has lost.
+ *
+ * They are older than what was lost, so each inode that gets some is named as
+ * suspect.  What they say of data holds only where nothing newer has the blocks:
+ * both commits are intact, so blocks that the last does not use are still what
+ * the one before had put there.  An inode whose blocks are claimed gets nothing.
+ *
+ * That is so until the repair has made a commit; only its first may do this.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "fixer.h"
+
+struct older_item {
+	struct owfs_key key;
+	size_t len;
+	unsigned char val[OWFS_ITEM_MAX];
+};
+
+struct older {
+	struct check *ck;
+	struct owfs_fs *fs;
+	struct older_item *v;
+	size_t n, cap;
+};
+
+static int collect(void *ctx, const struct owfs_key *key, const void *val,
+		   size_t len)
+{
+	struct older *o = ctx;
+	struct older_item *v;
+
+	/* what is an orphan the last commit's inodes say */
+	if (owfs_key_ino(key) == OWFS_INO_ORPHANS)
+		return 0;
+	if (o->n == o->cap) {
+		v = realloc(o->v, (2 * o->cap + 16) * sizeof(*v));
+		if (!v)
+			return -ENOMEM;
+		o->v = v;
+		o->cap = 2 * o->cap + 16;
+	}
+	o->v[o->n] = (struct older_item){ .key = *key, .len = len };
+	memcpy(o->v[o->n++].val, val, len);
+	return 0;
+}
+
+/* What can be read of that range; what cannot is lost there, too. */
+static int collect_all(struct older *o, const struct fix *hole)
+{
+	const struct owfs_root *root = &o->ck->sb.root[1];
+	const struct owfs_btree_param p = {
+		.bc = o->ck->bc,
+		.owner = OWFS_TREE_MAIN,
+		.root = root->tree,
+		.level = root->level,
+		.open_gen = root->gen + 1,
+	};
+	struct owfs_btree *bt;
+	int ret = owfs_btree_open(&bt, &p);
+
+	if (ret)
+		return ret;
+	o->ck->mute = true;
+	ret = owfs_btree_walk(bt, &hole->key, &hole->last, collect, o);
+	o->ck->mute = false;
+	owfs_btree_close(bt);
+	return ret == -ENOMEM ? ret : 0;
+}
+
+/* Newer metadata has its blocks, or it cannot be told. */
+static bool is_claimed(const struct older *o, const struct older_item *item)
+{
+	const struct check *ck = o->ck;
+	struct owfs_extent ext;
+
+	if (owfs_key_type(&item->key) != OWFS_ITEM_EXTENT)
+		return false;
+	return owfs_extent_from_disk(&ck->geo, ck->sb.root[1].gen, &item->key,
+				     item->val, item->len, &ext) ||
+	       usedmap_has(&ck->used, ext.fsblock, ext.len) ||
+	       usedmap_has(&ck->maybe, ext.fsblock, ext.len);
+}
+
+static void tell(const struct older *o, owfs_ino_t ino, bool claimed, size_t n)
+{
+	char path[1024];
+
+	path_of(o->ck, ino, path, sizeof(path));
+	owfs_msg(o->ck->param->msg, OWFS_MSG_WARN, claimed
+		 ? "given up: inode %" PRIu64 ": the commit before has it, but its blocks are used by others: items=%zu path=%s"
+		 : "suspect: inode %" PRIu64 ": in part as it was in the commit before: items=%zu path=%s",
+		 ino, n, path);
+}
+
+/* The items [i, end), all that there are of one inode. */
+static int put_inode_items(struct older *o, size_t i, size_t end)
+{
+	owfs_ino_t ino = owfs_key_ino(&o->v[i].key);
+	bool claimed = false;
+	size_t j;
+	int ret = 0;
+
+	for (j = i; j < end; j++)
+		claimed |= is_claimed(o, &o->v[j]);
+	tell(o, ino, claimed, end - i);
+	for (j = i; j < end && !claimed && !ret; j++)
+		ret = tree_put_now(o->fs, o->v[j].key, o->v[j].val, o->v[j].len);
+	return ret;
+}
+
+int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole)
+{
+	struct older o = { .ck = ck, .fs = fs };
+	size_t i, end;
+	int ret = ck->sb.root[1].gen ? collect_all(&o, hole) : 0;
+
+	for (i = 0; i < o.n && !ret; i = end) {
+		for (end = i + 1; end < o.n; end++)
+			if (owfs_key_ino(&o.v[end].key) !=
+			    owfs_key_ino(&o.v[i].key))
+				break;
+		ret = put_inode_items(&o, i, end);
+	}
+	free(o.v);
+	return ret;
+}
