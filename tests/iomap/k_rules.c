@@ -116,6 +116,28 @@ static void test_a_device_that_is_gone_is_written_no_more(void **state)
 	server_up();
 }
 
+/* Who comes after DESTROY finds everything done and nobody there. */
+static void test_late_requests_do_no_harm(void **state)
+{
+	struct { uint64_t fh; uint32_t flags, release_flags; uint64_t owner; }
+		in = { 0 };
+	struct kfile *f = kmodel_create(&k, "f");
+	struct fuse_file_iomap rd, wr;
+
+	(void)state;
+	put(f, 0, BS, 'a');
+	assert_int_equal(kmodel_close(&k, f), 0);
+	assert_int_equal(kmodel_call(&k, 38, 0, NULL, 0, NULL, 0, NULL), 0);
+	assert_int_equal(kmodel_call(&k, 18, f->nodeid, &in, sizeof(in), NULL,
+				     0, NULL), 0);
+	assert_int_equal(kmodel_begin(&k, f, KM_READ, 0, BS, &rd, &wr), -EIO);
+	assert_int_equal(kmodel_ioend(&k, f, 1u << 5 | 1u << 1, 0, 0, BS, 0, 0),
+			 -EIO);
+	kmodel_crash(&k);
+	server_up();
+	assert_int_equal(kmodel_lookup(&k, "f")->size, BS);
+}
+
 static void test_what_is_swapped_to_stays_where_it_is(void **state)
 {
 	struct kfile *f = kmodel_create(&k, "swap"), *g = kmodel_create(&k, "g");
@@ -341,6 +363,7 @@ int main(void)
 		T(test_what_chattr_forbids_stays_forbidden),
 		T(test_a_listed_file_is_the_kernels_too),
 		T(test_a_device_that_is_gone_is_written_no_more),
+		T(test_late_requests_do_no_harm),
 		T(test_what_is_swapped_to_stays_where_it_is),
 		T(test_a_swapon_that_fails_leaves_the_file_alone),
 		T(test_frozen_files_can_be_closed),
