@@ -42,7 +42,8 @@ part_check()
 
 part_mount()
 {
-	make -C "$work/tests/mount" -k check-mount > "$work/mount.log" 2>&1 ||
+	make -C "$work/tests/lib" check TESTS= > "$work/mount.log" 2>&1
+	make -C "$work/tests/mount" -k check-mount >> "$work/mount.log" 2>&1 ||
 		grep '^FAIL' "$work/mount.log"
 }
 

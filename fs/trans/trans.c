@@ -40,6 +40,7 @@
 #define RECLAIM_STEPS	64u
 
 static _Thread_local struct owfs_trans *running;
+static _Thread_local bool throttled;	/* why this thread was last refused */
 
 /* ------------------------------------------------- what the tree asks for */
 
@@ -262,8 +263,9 @@ bool owfs_trans_retry(struct owfs_fs *fs, int *ret, struct owfs_retry *r)
 
 	if (err == -EAGAIN && is_throttled(fs))
 		err = owfs_commit_wait(fs, owfs_open_gen(fs));
-	else if (err == -EAGAIN)
-		err = make_room(fs, r);
+	else if (err == -EAGAIN)	/* what was too much may be sealed by now */
+		err = throttled ? 0 : make_room(fs, r);
+	throttled = false;
 	if (*ret == -EAGAIN && !err)
 		return true;
 	if (r->turn)
@@ -308,7 +310,8 @@ int owfs_resv_take_nodes(struct owfs_fs *fs, struct owfs_resv *r,
 	ret = owfs_commit_start_run(fs);
 	if (ret)
 		return ret;
-	if (is_throttled(fs))
+	throttled = is_throttled(fs);
+	if (throttled)
 		return -EAGAIN;
 	ret = reserve_memory(fs, nodes);
 	if (ret)

@@ -247,6 +247,57 @@ static void test_who_waits_is_not_overtaken_but_by_who_frees(void **state)
 	emubd_destroy(e);
 }
 
+/* ---------------------------------------------------------------- throttling */
+
+/* Change more nodes than may wait for a commit. */
+static void make_dirty(struct owfs_fs *fs, uint64_t from)
+{
+	static unsigned char value[900];
+	struct owfs_key key = owfs_key(100, OWFS_ITEM_EXTENT, from);
+	struct owfs_trans tr;
+	int ret;
+
+	for (;; key.off++) {
+		ret = owfs_trans_begin(fs, &tr, 1, 1, OWFS_RESV_NORMAL);
+		if (ret)
+			break;
+		assert_int_equal(owfs_btree_insert(fs->fs_bt, &key, value,
+						   sizeof(value)), 0);
+		assert_int_equal(owfs_trans_end(&tr), 0);
+	}
+	assert_int_equal(ret, -EAGAIN);
+}
+
+/* Space is not what was missing: nobody has to make some, nor a turn. */
+static void test_who_was_throttled_tries_again_when_it_is_sealed(void **state)
+{
+	struct emubd *e = format_bytes(1, 96u << 20);
+	struct owfs_fs *fs = open_fs(e, false);
+	struct owfs_retry r = { 0 };
+	owfs_gen_t gen;
+	uint64_t i;
+	int ret;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		make_dirty(fs, (i + 1) * 1000000);
+		gen = owfs_open_gen(fs);
+		ret = put(fs, 1, 10);
+		assert_int_equal(ret, -EAGAIN);
+		while (owfs_open_gen(fs) == gen)	/* others commit */
+			assert_int_equal(owfs_commit_step(fs, true), 1);
+		assert_true(owfs_trans_retry(fs, &ret, &r));
+		assert_int_equal(owfs_open_gen(fs), gen + 1);
+		assert_null(fs->fs_turn);
+		ret = put(fs, 1, 10);
+		assert_int_equal(ret, 0);
+		assert_false(owfs_trans_retry(fs, &ret, &r));
+		assert_int_equal(owfs_commit_all(fs), 0);
+	}
+	owfs_fs_close(fs);
+	emubd_destroy(e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +307,7 @@ int main(void)
 		cmocka_unit_test(test_frees_under_way_are_waited_for),
 		cmocka_unit_test(test_nothing_to_come_is_refused_at_once),
 		cmocka_unit_test(test_who_waits_is_not_overtaken_but_by_who_frees),
+		cmocka_unit_test(test_who_was_throttled_tries_again_when_it_is_sealed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,12 +56,12 @@ static inline uint64_t get(struct owfs_fs *fs, uint64_t n)
 		? 0 : value;
 }
 
-static inline struct emubd *format(unsigned int copies)
+static inline struct emubd *format_bytes(unsigned int copies, uint64_t bytes)
 {
-	struct emubd *e = emubd_create(BYTES);
+	struct emubd *e = emubd_create(bytes);
 	struct owfs_fs_param p = { .bd = emubd_blkdev(e), .msg = &msg };
 	struct owfs_super sb = {
-		.blocksize = 4096, .nblocks = BYTES / 4096,
+		.blocksize = 4096, .nblocks = bytes / 4096,
 		.meta_copies = copies, .csum_seed = 3, .hash_seed = 4,
 		.reserve_blocks = 384,
 	};
@@ -72,6 +72,11 @@ static inline struct emubd *format(unsigned int copies)
 	assert_int_equal(owfs_fs_format_commit(fs), 0);
 	owfs_fs_close(fs);
 	return e;
+}
+
+static inline struct emubd *format(unsigned int copies)
+{
+	return format_bytes(copies, BYTES);
 }
 
 static inline struct owfs_fs *open_fs(struct emubd *e, bool fallback)
