@@ -43,7 +43,7 @@ part_check()
 part_mount()
 {
 	make -C "$work/tests/lib" check TESTS= > "$work/mount.log" 2>&1
-	make -C "$work/tests/mount" -k check-mount >> "$work/mount.log" 2>&1 ||
+	make -C "$work/tests/mount" -k -j"$jobs" check-mount >> "$work/mount.log" 2>&1 ||
 		grep '^FAIL' "$work/mount.log"
 }
 
