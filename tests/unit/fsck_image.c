@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Makes the images of test_fsck.c and changes items in them. */
+/* Makes the images of the tests of check and repair, and changes them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -295,14 +295,84 @@ static void print(void *ctx, enum owfs_msg_level level, const char *line)
 	fprintf(stderr, "\t%s\n", line);
 }
 
+static const struct owfs_msg talk = { print, NULL, OWFS_MSG_WARN };
+
 int image_check(struct image *im, unsigned int commits,
 		struct owfs_check_report *r)
 {
-	const struct owfs_msg msg = { print, NULL, OWFS_MSG_WARN };
 	const struct owfs_check_param p = {
 		.commits = commits,
-		.msg = getenv("FSCK_TALK") ? &msg : NULL,
+		.msg = getenv("FSCK_TALK") ? &talk : NULL,
 	};
 
 	return owfs_check(emubd_blkdev(im->e), &p, r);
+}
+
+void image_assert_clean(struct image *im)
+{
+	struct owfs_check_report r;
+
+	assert_int_equal(image_check(im, OWFS_CHECK_CURRENT |
+				     OWFS_CHECK_PREVIOUS, &r), 0);
+	if (r.problems)
+		fail_msg("%u problems: %s", r.problems, r.first);
+	assert_true(r.clean);
+}
+
+uint64_t image_digest(struct image *im)
+{
+	struct owfs_fs *fs;
+	uint64_t sum;
+	int err = 0, ret = rig_mount(&fs, im->e, &im->env, RIG_READONLY, NULL);
+
+	if (ret)
+		fail_msg("cannot be mounted: %d", ret);
+	sum = rig_digest(fs, NULL, &err);
+	if (err)
+		fail_msg("cannot be read: %d", err);
+	owfs_mount_abandon(fs);
+	return sum;
+}
+
+/* --------------------------------------------------------------- repairing */
+
+bool ask_yes(void *ctx, const struct owfs_problem_info *info, const char *line)
+{
+	(void)ctx;
+	(void)info;
+	(void)line;
+	return true;
+}
+
+bool ask_no(void *ctx, const struct owfs_problem_info *info, const char *line)
+{
+	(void)ctx;
+	(void)info;
+	(void)line;
+	return false;
+}
+
+bool ask_safe(void *ctx, const struct owfs_problem_info *info, const char *line)
+{
+	(void)ctx;
+	(void)line;
+	return info->answer == OWFS_ANSWER_SAFE;
+}
+
+struct owfs_repair_param image_repair_param(struct image *im)
+{
+	return (struct owfs_repair_param){
+		.check = { .commits = OWFS_CHECK_CURRENT | OWFS_CHECK_PREVIOUS,
+			   .search = true,
+			   .msg = getenv("FSCK_TALK") ? &talk : NULL },
+		.env = &im->env.env,
+		.ask = ask_yes,
+	};
+}
+
+int image_repair(struct image *im, struct owfs_repair_report *r)
+{
+	const struct owfs_repair_param p = image_repair_param(im);
+
+	return owfs_repair(emubd_blkdev(im->e), &p, r);
 }

@@ -7,7 +7,7 @@
 #ifndef OWFS_TESTS_FSCK_IMAGE_H
 #define OWFS_TESTS_FSCK_IMAGE_H
 
-#include "check.h"
+#include "repair.h"
 #include "rig.h"
 
 struct image {
@@ -61,5 +61,18 @@ uint64_t block_seal(struct image *im, unsigned char *block);
 /* 0 and a report, or why it could not be checked. */
 int image_check(struct image *im, unsigned int commits,
 		struct owfs_check_report *r);
+/* Both commits have no problem, and it was unmounted. */
+void image_assert_clean(struct image *im);
+/* Everything that can be seen of the filesystem, as a number. */
+uint64_t image_digest(struct image *im);
+
+/* Answers, whatever is asked. */
+bool ask_yes(void *ctx, const struct owfs_problem_info *info, const char *line);
+bool ask_no(void *ctx, const struct owfs_problem_info *info, const char *line);
+bool ask_safe(void *ctx, const struct owfs_problem_info *info,
+	      const char *line);
+/* As fsck.owfs -f -y does it; a test may ask for something else. */
+struct owfs_repair_param image_repair_param(struct image *im);
+int image_repair(struct image *im, struct owfs_repair_report *r);
 
 #endif

@@ -55,15 +55,6 @@ static bool report_names(const struct report *r, owfs_ino_t ino)
 	return false;
 }
 
-static bool say_yes(void *ctx, const struct owfs_problem_info *info,
-		    const char *line)
-{
-	(void)ctx;
-	(void)info;
-	(void)line;
-	return true;
-}
-
 int repair(struct image *im, struct report *text, struct owfs_repair_report *r)
 {
 	const struct owfs_msg msg = { collect, text, OWFS_MSG_WARN };
@@ -71,7 +62,7 @@ int repair(struct image *im, struct report *text, struct owfs_repair_report *r)
 		.check = { .commits = OWFS_CHECK_CURRENT | OWFS_CHECK_PREVIOUS,
 			   .msg = &msg },
 		.env = &im->env.env,
-		.ask = say_yes,
+		.ask = ask_yes,
 	};
 
 	return owfs_repair(emubd_blkdev(im->e), &p, r);

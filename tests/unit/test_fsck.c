@@ -18,8 +18,6 @@
 #include "mkfs.h"
 #include "trans/trans.h"
 
-static struct image base, base_dup;
-
 static bool is_wanted(const struct defect *d, enum owfs_problem what)
 {
 	int i;
@@ -30,23 +28,13 @@ static bool is_wanted(const struct defect *d, enum owfs_problem what)
 	return false;
 }
 
-static void make_defect(const struct defect *d, struct image *im)
-{
-	image_fork(im, d->dup ? &base_dup : &base);
-	if (!d->raw)
-		edit_begin(im);
-	d->make(im);
-	if (!d->raw)
-		edit_end(im);
-}
-
 static int judge_defect(const struct defect *d)
 {
 	struct owfs_check_report r;
 	struct image im;
 	int i, wrong = 0;
 
-	make_defect(d, &im);
+	defect_make(d, &im);
 	assert_int_equal(image_check(&im, 0, &r), 0);
 	for (i = 0; i < OWFS_PROBLEM_KINDS; i++) {
 		if ((r.count[i] != 0) == is_wanted(d, i))
@@ -98,16 +86,6 @@ static void test_every_problem_has_a_defect(void **state)
 
 /* -------------------------------------------------------------- sound ones */
 
-static void assert_clean(struct image *im)
-{
-	struct owfs_check_report r;
-
-	assert_int_equal(image_check(im, OWFS_CHECK_CURRENT |
-				     OWFS_CHECK_PREVIOUS, &r), 0);
-	if (r.problems)
-		fail_msg("%u problems: %s", r.problems, r.first);
-}
-
 static void test_a_sound_image_has_no_problem(void **state)
 {
 	static const uint32_t sizes[] = { 4096, 8192, 65536 };
@@ -115,11 +93,11 @@ static void test_a_sound_image_has_no_problem(void **state)
 	unsigned int i;
 
 	(void)state;
-	assert_clean(&base);
-	assert_clean(&base_dup);
+	image_assert_clean(&defect_base);
+	image_assert_clean(&defect_base_dup);
 	for (i = 0; i < 6; i++) {
 		image_make(&im, sizes[i / 2], 1 + i % 2);
-		assert_clean(&im);
+		image_assert_clean(&im);
 		image_free(&im);
 	}
 }
@@ -129,7 +107,7 @@ static void test_the_report_counts_what_is_there(void **state)
 	struct owfs_check_report r;
 
 	(void)state;
-	assert_int_equal(image_check(&base, 0, &r), 0);
+	assert_int_equal(image_check(&defect_base, 0, &r), 0);
 	assert_int_equal(r.files, 3);
 	assert_int_equal(r.dirs, 3);
 	assert_int_equal(r.symlinks, 2);
@@ -143,11 +121,11 @@ static void test_an_unfinished_truncation_is_no_problem(void **state)
 	struct image im;
 
 	(void)state;
-	image_fork(&im, &base);
+	image_fork(&im, &defect_base);
 	edit_begin(&im);
 	make_intent(&im);
 	edit_end(&im);
-	assert_clean(&im);
+	image_assert_clean(&im);
 	image_free(&im);
 }
 
@@ -156,9 +134,9 @@ static void test_a_torn_slot_that_was_due_is_no_problem(void **state)
 	struct image im;
 
 	(void)state;
-	image_fork(&im, &base);
+	image_fork(&im, &defect_base);
 	emubd_garbage(im.e, slot_pos(slot_due(&im)), 512, 1);
-	assert_clean(&im);
+	image_assert_clean(&im);
 	image_free(&im);
 }
 
@@ -183,26 +161,26 @@ static void judge_remains(struct emubd *from, struct emubd *log, size_t cut,
 
 static void test_a_killed_mkfs_leaves_no_filesystem(void **state)
 {
-	const struct owfs_mkfs_param p = { .env = &base.env.env };
+	const struct owfs_mkfs_param p = { .env = &defect_base.env.env };
 	struct image im;
 	size_t cut, flushed = 0;
 	uint64_t seed;
 
 	(void)state;
-	image_fork(&im, &base);
+	image_fork(&im, &defect_base);
 	emubd_record(im.e, true);
 	assert_int_equal(owfs_mkfs(emubd_blkdev(im.e), &p), 0);
 	emubd_record(im.e, false);
 	while (emubd_log_at(im.e, flushed)->kind != EMUBD_FLUSH)
 		flushed++;
 	for (cut = 0; cut <= emubd_log_len(im.e); cut++) {
-		judge_remains(base.e, im.e, cut, EMUBD_CRASH_PREFIX, 0,
+		judge_remains(defect_base.e, im.e, cut, EMUBD_CRASH_PREFIX, 0,
 			      cut <= flushed);
 		for (seed = 0; seed < 5; seed++)
-			judge_remains(base.e, im.e, cut, EMUBD_CRASH_SEEDED,
+			judge_remains(defect_base.e, im.e, cut, EMUBD_CRASH_SEEDED,
 				      seed, cut <= flushed);
 	}
-	assert_clean(&im);
+	image_assert_clean(&im);
 	image_free(&im);
 }
 
@@ -216,7 +194,7 @@ static void test_no_superblock_is_no_filesystem(void **state)
 	char zero[512] = { 0 };
 
 	(void)state;
-	image_fork(&im, &base);
+	image_fork(&im, &defect_base);
 	for (i = 0; i < 4; i++)
 		emubd_flip_bit(im.e, slot_pos(i) + 100, 1);
 	assert_int_equal(image_check(&im, 0, &r), -EFSBADCRC);
@@ -267,7 +245,7 @@ static void test_a_damaged_commit_before_is_reported_when_asked(void **state)
 	struct image im;
 
 	(void)state;
-	image_fork(&im, &base);
+	image_fork(&im, &defect_base);
 	assert_int_equal(owfs_super_read(emubd_blkdev(im.e), &sb, &slots, NULL),
 			 0);
 	emubd_flip_bit(im.e, sb.root[1].tree.addr[0] * 4096 + 1000, 3);
@@ -286,7 +264,7 @@ static void test_a_check_can_be_cancelled(void **state)
 	struct owfs_check_report r;
 
 	(void)state;
-	assert_int_equal(owfs_check(emubd_blkdev(base.e), &p, &r), -ECANCELED);
+	assert_int_equal(owfs_check(emubd_blkdev(defect_base.e), &p, &r), -ECANCELED);
 }
 
 static void test_read_errors_are_problems_or_refusals(void **state)
@@ -297,7 +275,7 @@ static void test_read_errors_are_problems_or_refusals(void **state)
 	int ret;
 
 	(void)state;
-	image_fork(&im, &base);
+	image_fork(&im, &defect_base);
 	reads = emubd_count(im.e, EMUBD_READ);
 	assert_int_equal(image_check(&im, OWFS_CHECK_PREVIOUS |
 				     OWFS_CHECK_CURRENT, &r), 0);
@@ -330,7 +308,7 @@ static void test_forged_items_are_survived(void **state)
 	uint64_t items;
 
 	(void)state;
-	assert_int_equal(image_check(&base, 0, &r), 0);
+	assert_int_equal(image_check(&defect_base, 0, &r), 0);
 	items = r.items;
 	for (i = 0; i < rounds; i++) {
 		struct owfs_key key = { 0, 0 }, last = OWFS_KEY_MAX;
@@ -339,7 +317,7 @@ static void test_forged_items_are_survived(void **state)
 		uint64_t skip;
 		int len = 0;
 
-		image_fork(&im, &base);
+		image_fork(&im, &defect_base);
 		edit_begin(&im);
 		for (skip = rng_below(&rng, items); ; skip--, key.off++) {
 			len = owfs_btree_next(im.fs->fs_bt, &key, &last, val,
@@ -382,12 +360,12 @@ static void test_forged_nodes_are_survived(void **state)
 	int i, rounds = 600, found = 0;
 
 	(void)state;
-	image_fork(&grown, &base);
+	image_fork(&grown, &defect_base);
 	edit_begin(&grown);
 	grow_tree(&grown);
 	edit_end(&grown);
 	for (i = 0; i < rounds; i++) {
-		image_fork(&im, i % 2 ? &grown : &base);
+		image_fork(&im, i % 2 ? &grown : &defect_base);
 		root_edit(&im, poke_node, &rng);
 		assert_int_equal(image_check(&im, 0, &r), 0);
 		found += r.problems != 0;
@@ -407,7 +385,7 @@ static void test_garbage_is_survived(void **state)
 	for (i = 0; i < rounds; i++) {
 		struct image im;
 
-		image_fork(&im, &base_dup);
+		image_fork(&im, &defect_base_dup);
 		emubd_garbage(im.e, rng_below(&rng, 200) * 4096 +
 			      rng_below(&rng, 4096),
 			      rng_below(&rng, 3 * 4096), rng_next(&rng));
@@ -426,27 +404,11 @@ static void test_a_check_takes_a_few_milliseconds(void **state)
 	(void)state;
 	clock_gettime(CLOCK_MONOTONIC, &a);
 	for (i = 0; i < rounds; i++)
-		assert_int_equal(image_check(&base, 0, &r), 0);
+		assert_int_equal(image_check(&defect_base, 0, &r), 0);
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	ms = ((double)(b.tv_sec - a.tv_sec) * 1e3 +
 	      (double)(b.tv_nsec - a.tv_nsec) / 1e6) / rounds;
 	print_message("%.3f ms a check\n", ms);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	image_make(&base, 4096, 1);
-	image_make(&base_dup, 4096, 2);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	image_free(&base);
-	image_free(&base_dup);
-	return 0;
 }
 
 int main(void)
@@ -470,5 +432,6 @@ int main(void)
 		cmocka_unit_test(test_a_check_takes_a_few_milliseconds),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, defects_setup,
+				      defects_teardown);
 }

@@ -17,84 +17,16 @@
 #include "repair.h"
 #include "trans/trans.h"
 
-static struct image base, base_dup;
-
-static void print(void *ctx, enum owfs_msg_level level, const char *line)
-{
-	(void)ctx;
-	(void)level;
-	fprintf(stderr, "\t%s\n", line);
-}
-
-static bool say_yes(void *ctx, const struct owfs_problem_info *info,
-		    const char *line)
-{
-	(void)ctx;
-	(void)info;
-	(void)line;
-	return true;
-}
-
-static bool say_no(void *ctx, const struct owfs_problem_info *info,
-		   const char *line)
-{
-	(void)ctx;
-	(void)info;
-	(void)line;
-	return false;
-}
-
-static bool say_safe(void *ctx, const struct owfs_problem_info *info,
-		     const char *line)
-{
-	(void)ctx;
-	(void)line;
-	return info->answer == OWFS_ANSWER_SAFE;
-}
-
-static const struct owfs_msg talk = { print, NULL, OWFS_MSG_WARN };
-
 static int repair_with(struct image *im,
 		       bool (*ask)(void *, const struct owfs_problem_info *,
 				   const char *),
 		       bool all_or_nothing, struct owfs_repair_report *r)
 {
-	const struct owfs_repair_param p = {
-		.check = { .commits = OWFS_CHECK_CURRENT | OWFS_CHECK_PREVIOUS,
-			   .search = true,
-			   .msg = getenv("FSCK_TALK") ? &talk : NULL },
-		.env = &im->env.env,
-		.ask = ask,
-		.all_or_nothing = all_or_nothing,
-	};
+	struct owfs_repair_param p = image_repair_param(im);
 
+	p.ask = ask;
+	p.all_or_nothing = all_or_nothing;
 	return owfs_repair(emubd_blkdev(im->e), &p, r);
-}
-
-static int repair(struct image *im, struct owfs_repair_report *r)
-{
-	return repair_with(im, say_yes, false, r);
-}
-
-static void make_defect(const struct defect *d, struct image *im)
-{
-	image_fork(im, d->dup ? &base_dup : &base);
-	if (!d->raw)
-		edit_begin(im);
-	d->make(im);
-	if (!d->raw)
-		edit_end(im);
-}
-
-/* Problems for which there is no repair. */
-static bool stays(const struct defect *d)
-{
-	int i;
-
-	for (i = 0; d->want[i] != DEFECT_LAST; i++)
-		if (owfs_problem_info(d->want[i])->answer == OWFS_ANSWER_NONE)
-			return true;
-	return false;
 }
 
 /* ------------------------------------------------------------ each defect */
@@ -107,13 +39,13 @@ static int judge_repair(const struct defect *d)
 	uint64_t hash;
 	int ret, wrong = 0;
 
-	make_defect(d, &im);
-	ret = repair(&im, &r);
-	if (ret || (r.left.problems != 0) != stays(d)) {
+	defect_make(d, &im);
+	ret = image_repair(&im, &r);
+	if (ret || (r.left.problems != 0) != defect_stays(d)) {
 		print_message("%s: repair=%d problems left=%u: %s\n", d->name,
 			      ret, r.left.problems, r.left.first);
 		wrong++;
-	} else if (!stays(d)) {
+	} else if (!defect_stays(d)) {
 		assert_int_equal(image_check(&im, OWFS_CHECK_CURRENT |
 					     OWFS_CHECK_PREVIOUS, &c), 0);
 		if (c.problems || !c.clean || !r.corrected) {
@@ -124,7 +56,7 @@ static int judge_repair(const struct defect *d)
 		}
 	}
 	hash = emubd_hash(im.e);
-	ret = repair(&im, &r);
+	ret = image_repair(&im, &r);
 	if (ret || r.changed || r.corrected || emubd_hash(im.e) != hash) {
 		print_message("%s: second run: repair=%d corrected=%u: %s\n",
 			      d->name, ret, r.corrected, r.left.first);
@@ -148,22 +80,6 @@ static void test_each_defect_is_repaired_in_one_run(void **state)
 }
 
 /* ------------------------------------------------------------- what it is */
-
-/* Everything that can be seen of the filesystem, as a number. */
-static uint64_t digest(struct image *im, const char *name)
-{
-	struct owfs_fs *fs;
-	uint64_t sum;
-	int err = 0, ret = rig_mount(&fs, im->e, &im->env, RIG_READONLY, NULL);
-
-	if (ret)
-		fail_msg("%s: cannot be mounted: %d", name, ret);
-	sum = rig_digest(fs, NULL, &err);
-	if (err)
-		fail_msg("%s: cannot be read: %d", name, err);
-	owfs_mount_abandon(fs);
-	return sum;
-}
 
 static bool all_safe(const struct defect *d)
 {
@@ -190,12 +106,12 @@ static void test_a_safe_repair_loses_nothing(void **state)
 		if (!all_safe(d))
 			continue;
 		n++;
-		make_defect(d, &im);
-		assert_int_equal(repair_with(&im, say_safe, true, &r), 0);
+		defect_make(d, &im);
+		assert_int_equal(repair_with(&im, ask_safe, true, &r), 0);
 		if (r.left.problems)
 			fail_msg("%s: %s", d->name, r.left.first);
-		if (digest(&im, d->name) !=
-		    digest(d->dup ? &base_dup : &base, "base"))
+		if (image_digest(&im) !=
+		    image_digest(d->dup ? &defect_base_dup : &defect_base))
 			fail_msg("%s: something is not as it was", d->name);
 		image_free(&im);
 	}
@@ -215,9 +131,9 @@ static void test_what_is_not_safe_stops_a_safe_repair(void **state)
 
 		if (all_safe(d) || !strcmp(d->name, "f_dir_parent"))
 			continue;
-		make_defect(d, &im);
+		defect_make(d, &im);
 		hash = emubd_hash(im.e);
-		assert_int_equal(repair_with(&im, say_safe, true, &r), 0);
+		assert_int_equal(repair_with(&im, ask_safe, true, &r), 0);
 		if (!r.left.problems || r.changed || emubd_hash(im.e) != hash)
 			fail_msg("%s: was changed", d->name);
 		image_free(&im);
@@ -233,9 +149,9 @@ static void test_no_to_everything_changes_nothing(void **state)
 
 	(void)state;
 	for (i = 0; i < ndefects; i++) {
-		make_defect(&defects[i], &im);
+		defect_make(&defects[i], &im);
 		hash = emubd_hash(im.e);
-		assert_int_equal(repair_with(&im, say_no, false, &r), 0);
+		assert_int_equal(repair_with(&im, ask_no, false, &r), 0);
 		if (!r.left.problems || r.changed || emubd_hash(im.e) != hash)
 			fail_msg("%s: was changed", defects[i].name);
 		image_free(&im);
@@ -270,18 +186,18 @@ static void test_a_torn_last_commit_is_given_up_for_the_one_before(void **state)
 	int err = 0;
 
 	(void)state;
-	image_fork(&im, &base);
+	image_fork(&im, &defect_base);
 	assert_int_equal(rig_mount(&fs, im.e, &im.env, RIG_READONLY |
 				   RIG_FALLBACK, NULL), 0);
 	before = rig_digest(fs, NULL, &err);
 	owfs_mount_abandon(fs);
 	assert_int_equal(err, 0);
-	assert_true(before != digest(&im, "base"));
+	assert_true(before != image_digest(&im));
 	emubd_flip_bit(im.e, root_of(&im, 0) * 4096 + 1000, 3);
 	super_edit(&im, not_unmounted, NULL);
-	assert_int_equal(repair(&im, &r), 0);
+	assert_int_equal(image_repair(&im, &r), 0);
 	assert_int_equal(r.left.problems, 0);
-	assert_true(digest(&im, "back") == before);
+	assert_true(image_digest(&im) == before);
 	image_free(&im);
 }
 
@@ -291,12 +207,12 @@ static void test_a_damaged_commit_before_is_let_go(void **state)
 	struct image im;
 
 	(void)state;
-	image_fork(&im, &base);
+	image_fork(&im, &defect_base);
 	emubd_flip_bit(im.e, root_of(&im, 1) * 4096 + 1000, 3);
-	assert_int_equal(repair_with(&im, say_safe, true, &r), 0);
+	assert_int_equal(repair_with(&im, ask_safe, true, &r), 0);
 	assert_int_equal(r.left.problems, 0);
 	assert_int_equal(r.corrected, 1);
-	assert_true(digest(&im, "kept") == digest(&base, "base"));
+	assert_true(image_digest(&im) == image_digest(&defect_base));
 	image_free(&im);
 }
 
@@ -309,12 +225,12 @@ static void test_a_sound_filesystem_is_marked_clean(void **state)
 	struct image im;
 
 	(void)state;
-	image_fork(&im, &base);
+	image_fork(&im, &defect_base);
 	edit_begin(&im);
 	im.fs->fs_super.state |= OWFS_STATE_ERROR;
 	im.fs->fs_super.error_count = 3;
 	edit_end(&im);
-	assert_int_equal(repair_with(&im, say_no, false, &r), 0);
+	assert_int_equal(repair_with(&im, ask_no, false, &r), 0);
 	assert_int_equal(r.left.problems, 0);
 	assert_false(r.changed);
 	assert_int_equal(owfs_super_read(emubd_blkdev(im.e), &sb, &slots, NULL),
@@ -335,14 +251,14 @@ static void test_superblocks_with_a_wrong_byte_each_are_corrected(void **state)
 
 	(void)state;
 	for (at = 0; at < 416; at += 13) {
-		image_fork(&im, &base);
+		image_fork(&im, &defect_base);
 		for (i = 0; i < OWFS_SUPER_SLOTS; i++)
 			emubd_flip_bit(im.e, slot_pos(i) + (at + i) % 416,
 				       i + 1);
-		assert_int_equal(repair(&im, &r), 0);
+		assert_int_equal(image_repair(&im, &r), 0);
 		assert_int_equal(r.left.problems, 0);
 		assert_int_equal(r.corrected, 1);
-		assert_true(digest(&im, "found") == digest(&base, "base"));
+		assert_true(image_digest(&im) == image_digest(&defect_base));
 		image_free(&im);
 	}
 }
@@ -357,20 +273,20 @@ static void test_of_superblocks_with_a_wrong_byte_the_newest_counts(void **state
 	unsigned int i;
 
 	(void)state;
-	image_fork(&im, &base);
+	image_fork(&im, &defect_base);
 	edit_begin(&im);
 	d = inode_get(&im, im.file);
 	d.mode = cpu_to_le32(le32_to_cpu(d.mode) ^ 0111);
 	inode_put(&im, im.file, &d);
 	assert_int_equal(owfs_commit_all(im.fs), 0);
 	owfs_fs_close(im.fs);
-	sum = digest(&im, "before");
-	assert_true(sum != digest(&base, "base"));
+	sum = image_digest(&im);
+	assert_true(sum != image_digest(&defect_base));
 	for (i = 0; i < OWFS_SUPER_SLOTS; i++)
 		emubd_flip_bit(im.e, slot_pos(i) + 100 + i, i + 1);
-	assert_int_equal(repair(&im, &r), 0);
+	assert_int_equal(image_repair(&im, &r), 0);
 	assert_int_equal(r.left.problems, 0);
-	assert_true(digest(&im, "found") == sum);
+	assert_true(image_digest(&im) == sum);
 	image_free(&im);
 }
 
@@ -378,11 +294,11 @@ static void test_of_superblocks_with_a_wrong_byte_the_newest_counts(void **state
 static void test_superblocks_of_a_device_that_has_grown_are_found(void **state)
 {
 	struct owfs_repair_report r;
-	struct image im = base;
+	struct image im = defect_base;
 	struct owfs_repair_param p = {
 		.check = { .search = true },
 		.env = &im.env.env,
-		.ask = say_yes,
+		.ask = ask_yes,
 	};
 	unsigned char *mem = malloc(1 << 20);
 	uint64_t pos;
@@ -391,7 +307,7 @@ static void test_superblocks_of_a_device_that_has_grown_are_found(void **state)
 	im.env.env.ctx = &im.env;
 	im.e = emubd_create(24 << 20);
 	for (pos = 0; pos < 16 << 20; pos += 1 << 20) {
-		emubd_peek(base.e, mem, 1 << 20, pos);
+		emubd_peek(defect_base.e, mem, 1 << 20, pos);
 		emubd_poke(im.e, mem, 1 << 20, pos);
 	}
 	memset(mem, 0, 1 << 20);
@@ -401,7 +317,7 @@ static void test_superblocks_of_a_device_that_has_grown_are_found(void **state)
 	assert_int_equal(owfs_repair(emubd_blkdev(im.e), &p, &r), 0);
 	assert_int_equal(r.left.problems, 0);
 	assert_int_equal(r.corrected, 1);
-	assert_true(digest(&im, "found") == digest(&base, "base"));
+	assert_true(image_digest(&im) == image_digest(&defect_base));
 	image_free(&im);
 }
 
@@ -413,11 +329,11 @@ static void test_garbage_is_not_taken_for_a_superblock(void **state)
 	uint64_t hash;
 
 	(void)state;
-	image_fork(&im, &base);
+	image_fork(&im, &defect_base);
 	for (i = 0; i < OWFS_SUPER_SLOTS; i++)
 		emubd_garbage(im.e, slot_pos(i) + 100, 100, i);
 	hash = emubd_hash(im.e);
-	assert_int_equal(repair(&im, &r), -EFSBADCRC);
+	assert_int_equal(image_repair(&im, &r), -EFSBADCRC);
 	assert_int_equal(r.left.count[BAD_SUPER_NONE], 1);
 	assert_true(emubd_hash(im.e) == hash);
 	image_free(&im);
@@ -436,11 +352,11 @@ static void judge_cut(const struct defect *d, struct image *from,
 
 	im.env.env.ctx = &im.env;
 	im.e = emubd_crash(from->e, log->e, cut, mode, seed);
-	ret = repair(&im, &r);
-	if (ret || (r.left.problems != 0) != stays(d))
+	ret = image_repair(&im, &r);
+	if (ret || (r.left.problems != 0) != defect_stays(d))
 		fail_msg("%s: cut=%zu mode=%d seed=%u: repair=%d: %s", d->name,
 			 cut, mode, (unsigned int)seed, ret, r.left.first);
-	if (!stays(d) && digest(&im, d->name) != want)
+	if (!defect_stays(d) && image_digest(&im) != want)
 		fail_msg("%s: cut=%zu mode=%d seed=%u: another end", d->name,
 			 cut, mode, (unsigned int)seed);
 	image_free(&im);
@@ -453,13 +369,13 @@ static void cut_everywhere(const struct defect *d)
 	uint64_t seed, want = 0;
 	size_t cut;
 
-	make_defect(d, &from);
+	defect_make(d, &from);
 	image_fork(&im, &from);
 	emubd_record(im.e, true);
-	assert_int_equal(repair(&im, &r), 0);
+	assert_int_equal(image_repair(&im, &r), 0);
 	emubd_record(im.e, false);
-	if (!stays(d))
-		want = digest(&im, d->name);
+	if (!defect_stays(d))
+		want = image_digest(&im);
 	for (cut = 0; cut <= emubd_log_len(im.e); cut++) {
 		judge_cut(d, &from, &im, cut, EMUBD_CRASH_PREFIX, 0, want);
 		judge_cut(d, &from, &im, cut, EMUBD_CRASH_NONE, 0, want);
@@ -495,26 +411,26 @@ static void test_a_failing_write_ends_a_repair_and_harms_nothing(void **state)
 	for (i = 0; i < ndefects; i++) {
 		const struct defect *d = &defects[i];
 
-		if (stays(d))
+		if (defect_stays(d))
 			continue;
-		make_defect(d, &from);
+		defect_make(d, &from);
 		image_fork(&im, &from);
 		writes = emubd_count(im.e, EMUBD_WRITE);
-		assert_int_equal(repair(&im, &r), 0);
+		assert_int_equal(image_repair(&im, &r), 0);
 		writes = emubd_count(im.e, EMUBD_WRITE) - writes;
-		want = digest(&im, d->name);
+		want = image_digest(&im);
 		image_free(&im);
 		for (n = 1; n <= writes; n++) {
 			image_fork(&im, &from);
 			emubd_fault(im.e, EMUBD_WRITE, n, EMUBD_FOREVER, EIO);
-			ret = repair(&im, &r);
+			ret = image_repair(&im, &r);
 			if (!ret && !r.left.problems)
 				fail_msg("%s: write %u failed unnoticed",
 					 d->name, (unsigned int)n);
 			emubd_fault(im.e, EMUBD_WRITE, 1, 0, EIO);
-			ret = repair(&im, &r);
+			ret = image_repair(&im, &r);
 			if (ret || r.left.problems ||
-			    digest(&im, d->name) != want)
+			    image_digest(&im) != want)
 				fail_msg("%s: write %u failed, then %d: %s",
 					 d->name, (unsigned int)n, ret,
 					 r.left.first);
@@ -522,24 +438,6 @@ static void test_a_failing_write_ends_a_repair_and_harms_nothing(void **state)
 		}
 		image_free(&from);
 	}
-}
-
-/* ------------------------------------------------------------------ setup */
-
-static int setup(void **state)
-{
-	(void)state;
-	image_make(&base, 4096, 1);
-	image_make(&base_dup, 4096, 2);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	image_free(&base);
-	image_free(&base_dup);
-	return 0;
 }
 
 int main(void)
@@ -560,5 +458,6 @@ int main(void)
 		cmocka_unit_test(test_a_failing_write_ends_a_repair_and_harms_nothing),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, defects_setup,
+				      defects_teardown);
 }

@@ -19,17 +19,6 @@
 
 #define PLACES	60u	/* of each repair, at most */
 
-static struct image base, base_dup;
-
-static bool say_yes(void *ctx, const struct owfs_problem_info *info,
-		    const char *line)
-{
-	(void)ctx;
-	(void)info;
-	(void)line;
-	return true;
-}
-
 /* ------------------------------------------ a device that takes no memory */
 
 struct quiet {
@@ -85,36 +74,12 @@ static int repair(struct image *im, struct owfs_repair_report *r)
 	const struct owfs_repair_param p = {
 		.check = { .commits = OWFS_CHECK_CURRENT | OWFS_CHECK_PREVIOUS },
 		.env = &im->env.env,
-		.ask = say_yes,
+		.ask = ask_yes,
 	};
 
 	q.bd = *q.below;
 	q.bd.ops = &quiet_ops;
 	return owfs_repair(&q.bd, &p, r);
-}
-
-static void make_defect(const struct defect *d, struct image *im)
-{
-	image_fork(im, d->dup ? &base_dup : &base);
-	if (!d->raw)
-		edit_begin(im);
-	d->make(im);
-	if (!d->raw)
-		edit_end(im);
-}
-
-static uint64_t digest(struct image *im)
-{
-	struct owfs_fs *fs;
-	uint64_t sum;
-	int err = 0;
-
-	assert_int_equal(rig_mount(&fs, im->e, &im->env, RIG_READONLY, NULL),
-			 0);
-	sum = rig_digest(fs, NULL, &err);
-	assert_int_equal(err, 0);
-	owfs_mount_abandon(fs);
-	return sum;
 }
 
 /* False: there were not so many allocations. */
@@ -137,21 +102,11 @@ static bool one_place(const struct defect *d, const struct image *from,
 	if (ret || r.left.problems)
 		fail_msg("%s: allocation %u failed, then: %d: %s", d->name,
 			 (unsigned int)nth, ret, r.left.first);
-	if (digest(&im) != want)
+	if (image_digest(&im) != want)
 		fail_msg("%s: allocation %u failed: another end", d->name,
 			 (unsigned int)nth);
 	image_free(&im);
 	return hit;
-}
-
-static bool stays(const struct defect *d)
-{
-	int i;
-
-	for (i = 0; d->want[i] != DEFECT_LAST; i++)
-		if (owfs_problem_info(d->want[i])->answer == OWFS_ANSWER_NONE)
-			return true;
-	return false;
 }
 
 static void judge(const struct defect *d, uint64_t n)
@@ -160,10 +115,10 @@ static void judge(const struct defect *d, uint64_t n)
 	struct image from, im;
 	uint64_t nth, step = 1, want;
 
-	make_defect(d, &from);
+	defect_make(d, &from);
 	image_fork(&im, &from);
 	assert_int_equal(repair(&im, &r), 0);
-	want = digest(&im);
+	want = image_digest(&im);
 	image_free(&im);
 	for (nth = 1; one_place(d, &from, nth, n, want); nth += step)
 		if (nth > PLACES / 2)
@@ -177,7 +132,7 @@ static void test_one_allocation_fails(void **state)
 
 	(void)state;
 	for (i = 0; i < ndefects; i++)
-		if (!stays(&defects[i]))
+		if (!defect_stays(&defects[i]))
 			judge(&defects[i], 1);
 }
 
@@ -187,24 +142,8 @@ static void test_memory_runs_out_for_good(void **state)
 
 	(void)state;
 	for (i = 0; i < ndefects; i += 3)
-		if (!stays(&defects[i]))
+		if (!defect_stays(&defects[i]))
 			judge(&defects[i], 1u << 30);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	image_make(&base, 4096, 1);
-	image_make(&base_dup, 4096, 2);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	image_free(&base);
-	image_free(&base_dup);
-	return 0;
 }
 
 int main(void)
@@ -214,5 +153,6 @@ int main(void)
 		cmocka_unit_test(test_memory_runs_out_for_good),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, defects_setup,
+				      defects_teardown);
 }

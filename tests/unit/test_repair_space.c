@@ -19,61 +19,8 @@
 
 #define BYTES	(64ull << 30)	/* 512 groups: a map of two levels */
 
-static struct image big, base, base_dup;
+static struct image big;
 static uint64_t big_digest;
-
-static void print(void *ctx, enum owfs_msg_level level, const char *line)
-{
-	(void)ctx;
-	(void)level;
-	fprintf(stderr, "\t%s\n", line);
-}
-
-static bool say_yes(void *ctx, const struct owfs_problem_info *info,
-		    const char *line)
-{
-	(void)ctx;
-	(void)info;
-	(void)line;
-	return true;
-}
-
-static int repair(struct image *im, struct owfs_repair_report *r)
-{
-	const struct owfs_msg msg = { print, NULL, OWFS_MSG_WARN };
-	const struct owfs_repair_param p = {
-		.check = { .msg = getenv("FSCK_TALK") ? &msg : NULL },
-		.env = &im->env.env,
-		.ask = say_yes,
-	};
-
-	return owfs_repair(emubd_blkdev(im->e), &p, r);
-}
-
-static void assert_sound(struct image *im)
-{
-	struct owfs_check_report c;
-
-	assert_int_equal(image_check(im, OWFS_CHECK_CURRENT |
-				     OWFS_CHECK_PREVIOUS, &c), 0);
-	if (c.problems)
-		fail_msg("%s", c.first);
-	assert_true(c.clean);
-}
-
-static uint64_t digest(struct image *im)
-{
-	struct owfs_fs *fs;
-	uint64_t sum;
-	int err = 0;
-
-	assert_int_equal(rig_mount(&fs, im->e, &im->env, RIG_READONLY, NULL),
-			 0);
-	sum = rig_digest(fs, NULL, &err);
-	assert_int_equal(err, 0);
-	owfs_mount_abandon(fs);
-	return sum;
-}
 
 static void apply(struct owfs_fs *fs, enum op_kind kind, const char *path,
 		  uint64_t pos, uint64_t len)
@@ -106,7 +53,7 @@ static void make_big(void)
 		assert_int_equal(owfs_syncfs(fs), 0);
 	}
 	assert_int_equal(owfs_unmount(fs), 0);
-	big_digest = digest(&big);
+	big_digest = image_digest(&big);
 }
 
 /* ----------------------------------------------------------- the space map */
@@ -144,10 +91,10 @@ static void judge_map(struct image *im, const char *what)
 {
 	struct owfs_repair_report r;
 
-	if (repair(im, &r) || r.left.problems)
+	if (image_repair(im, &r) || r.left.problems)
 		fail_msg("%s: %s", what, r.left.first);
-	assert_sound(im);
-	assert_true(digest(im) == big_digest);
+	image_assert_clean(im);
+	assert_true(image_digest(im) == big_digest);
 }
 
 static void test_each_block_of_the_map_may_be_lost(void **state)
@@ -196,7 +143,7 @@ static void judge_unreadable(const struct image *from, uint64_t blk)
 
 	image_fork(&im, from);
 	emubd_fault_range(im.e, EMUBD_READ, blk * 4096, 4096, EIO);
-	ret = repair(&im, &r);
+	ret = image_repair(&im, &r);
 	if (ret || (r.left.problems && !r.left.count[BAD_SUPER_SLOT] &&
 		    !r.left.count[BAD_SUPER_SLOTS]))
 		fail_msg("block %u: repair=%d: %s", (unsigned int)blk, ret,
@@ -214,8 +161,8 @@ static void test_what_cannot_be_read_is_worked_around(void **state)
 
 	(void)state;
 	for (blk = 16; blk < 90; blk++) {
-		judge_unreadable(&base, blk);
-		judge_unreadable(&base_dup, blk);
+		judge_unreadable(&defect_base, blk);
+		judge_unreadable(&defect_base_dup, blk);
 	}
 }
 
@@ -249,9 +196,9 @@ static void test_a_full_device_does_not_stop_a_repair(void **state)
 	size_t i;
 
 	(void)state;
-	image_fork(&full, &base);
+	image_fork(&full, &defect_base);
 	fill_up(&full);
-	assert_sound(&full);
+	image_assert_clean(&full);
 	for (i = 0; i < ndefects; i++) {
 		const struct defect *d = &defects[i];
 
@@ -262,7 +209,7 @@ static void test_a_full_device_does_not_stop_a_repair(void **state)
 		edit_begin(&im);
 		d->make(&im);
 		edit_end(&im);
-		if (repair(&im, &r) ||
+		if (image_repair(&im, &r) ||
 		    r.left.problems != r.left.count[BAD_ITEM_TYPE])
 			fail_msg("%s: %s", d->name, r.left.first);
 		image_free(&im);
@@ -274,20 +221,14 @@ static void test_a_full_device_does_not_stop_a_repair(void **state)
 
 static int setup(void **state)
 {
-	(void)state;
 	make_big();
-	image_make(&base, 4096, 1);
-	image_make(&base_dup, 4096, 2);
-	return 0;
+	return defects_setup(state);
 }
 
 static int teardown(void **state)
 {
-	(void)state;
 	image_free(&big);
-	image_free(&base);
-	image_free(&base_dup);
-	return 0;
+	return defects_teardown(state);
 }
 
 int main(void)
