@@ -599,8 +599,25 @@ static void find_defects(const char *top, struct names *names)
 
 	assert_true(n > 0);
 	names->v = calloc((size_t)n, sizeof(*names->v));
-	for (i = 0; i < n; i++)
+	assert_non_null(names->v);
+	for (i = 0; i < n; i++) {
 		names->v[names->n++] = strdup(found[i]->d_name);
+		free(found[i]);
+	}
+	free(found);
+}
+
+static void free_all(struct names *names)
+{
+	size_t i;
+
+	for (i = 0; i < names->n; i++)
+		free(names->v[i]);
+	free(names->v);
+	for (i = 0; i < ARRAY_SIZE(bases); i++) {
+		scene_free(&bases[i].scene);
+		free(bases[i].chunk);
+	}
 }
 
 int main(int argc, char **argv)
@@ -638,5 +655,8 @@ int main(int argc, char **argv)
 	if (!some)
 		bad += missing_problems();
 	printf("ok: defects=%zu wrong=%d\n", names.n, bad);
+	if (some)
+		names = (struct names){ .n = 0 };
+	free_all(&names);
 	return bad != 0;
 }
