@@ -60,6 +60,12 @@ static bool gives_up(const struct fix *f)
 	       f->kind == FIX_ENTRY || f->kind == FIX_UNMAP;
 }
 
+/* An extent, of which only that is left. */
+static bool cuts_short(const struct fix *f)
+{
+	return f->kind == FIX_PUT && f->why == BAD_EXTENT_OVERLAP;
+}
+
 /* What goes is listed, whether it could have been read or not. */
 static void tell_given_up(struct check *ck, const struct fix *f)
 {
@@ -67,11 +73,11 @@ static void tell_given_up(struct check *ck, const struct fix *f)
 	unsigned int type = owfs_key_type(&f->key);
 	char path[1024], line[1200];
 
-	if (!gives_up(f) || type == OWFS_ITEM_ORPHAN)
+	if ((!gives_up(f) && !cuts_short(f)) || type == OWFS_ITEM_ORPHAN)
 		return;
 	path_of(ck, ino, path, sizeof(path));
-	snprintf(line, sizeof(line),
-		 "given up: inode %" PRIu64 ": %s: offset=%" PRIu64 " path=%s",
+	snprintf(line, sizeof(line), "%s: inode %" PRIu64 ": %s: offset=%"
+		 PRIu64 " path=%s", cuts_short(f) ? "cut short" : "given up",
 		 ino, item_name(type), f->key.off, path);
 	if (fixes_is_news(ck->fixes, line))
 		owfs_msg(ck->param->msg, OWFS_MSG_WARN, "%s", line);

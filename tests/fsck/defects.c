@@ -15,7 +15,7 @@
  *
  * The image is made once and is the same in every run.  A script may begin
  * with "#image dup": nodes written twice; "grown": many files; "large":
- * blocks of 16 KiB.
+ * blocks of 16 KiB; "full": no room for files.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,7 +46,7 @@ struct base {
 	const char *name;
 	uint32_t blocksize;
 	unsigned int copies;
-	bool grown;
+	bool grown, full;
 	struct scene scene;
 	uint64_t size;
 	size_t n;
@@ -58,6 +58,7 @@ static struct base bases[] = {
 	{ .name = "dup", .blocksize = 4096, .copies = 2 },
 	{ .name = "grown", .blocksize = 4096, .copies = 1, .grown = true },
 	{ .name = "large", .blocksize = 16384, .copies = 1 },
+	{ .name = "full", .blocksize = 4096, .copies = 1, .full = true },
 };
 
 static void apply(struct owfs_fs *fs, struct op op)
@@ -146,6 +147,8 @@ static void make_base(struct base *b)
 	assert_int_equal(owfs_unmount(fs), 0);
 	if (b->grown)
 		scene_fill(im);
+	if (b->full)
+		image_fill_up(im);
 	renew(im);
 	renew(im);
 	scene_learn(&b->scene);

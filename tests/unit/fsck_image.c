@@ -131,6 +131,27 @@ void image_make(struct image *im, uint32_t blocksize, unsigned int copies)
 	assert_int_equal(owfs_unmount(fs), 0);
 }
 
+void image_fill_up(struct image *im)
+{
+	struct op op = { .kind = OP_CREATE, .path = "filler" };
+	struct owfs_fs *fs;
+	uint64_t len = 1 << 20;
+	int ret;
+
+	assert_int_equal(rig_mount(&fs, im->e, &im->env, 0, NULL), 0);
+	assert_int_equal(rig_apply(fs, &op), 0);
+	op.kind = OP_PREALLOC_KEEP;
+	while (len >= 4096) {
+		op.len = len;
+		ret = rig_apply(fs, &op);
+		if (!ret)
+			op.pos += len;
+		else
+			len /= 2;
+	}
+	assert_int_equal(owfs_unmount(fs), 0);
+}
+
 void image_fork(struct image *copy, const struct image *im)
 {
 	*copy = *im;

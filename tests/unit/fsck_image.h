@@ -21,6 +21,8 @@ struct image {
 
 /* A filesystem in use before: two commits, everything there is, unmounted. */
 void image_make(struct image *im, uint32_t blocksize, unsigned int copies);
+/* A file takes what is left for files. */
+void image_fill_up(struct image *im);
 /* @copy may be damaged, @im stays. */
 void image_fork(struct image *copy, const struct image *im);
 void image_free(struct image *im);

@@ -168,27 +168,6 @@ static void test_what_cannot_be_read_is_worked_around(void **state)
 
 /* ------------------------------------------------------------ a full device */
 
-static void fill_up(struct image *im)
-{
-	struct op op = { .kind = OP_CREATE, .path = "filler" };
-	struct owfs_fs *fs;
-	uint64_t len = 1 << 20;
-	int ret;
-
-	assert_int_equal(rig_mount(&fs, im->e, &im->env, 0, NULL), 0);
-	assert_int_equal(rig_apply(fs, &op), 0);
-	op.kind = OP_PREALLOC_KEEP;
-	while (len >= 4096) {
-		op.len = len;
-		ret = rig_apply(fs, &op);
-		if (!ret)
-			op.pos += len;
-		else
-			len /= 2;
-	}
-	assert_int_equal(owfs_unmount(fs), 0);
-}
-
 static void test_a_full_device_does_not_stop_a_repair(void **state)
 {
 	struct owfs_repair_report r;
@@ -197,7 +176,7 @@ static void test_a_full_device_does_not_stop_a_repair(void **state)
 
 	(void)state;
 	image_fork(&full, &defect_base);
-	fill_up(&full);
+	image_fill_up(&full);
 	image_assert_clean(&full);
 	for (i = 0; i < ndefects; i++) {
 		const struct defect *d = &defects[i];
