@@ -14,7 +14,8 @@
 # Ends with 1 if lines of fs/ fall below 95 %, or a branch of a verifier is not
 # taken, or coverage.except says what is not so.
 #
-# A process that is killed, or leaves by _exit, takes what it counted with it.
+# A process that is killed, leaves by _exit, or is an ordinary user's takes what
+# it counted with it.
 set -u
 source=$(cd "$1" && pwd)
 mkdir -p "$2" && work=$(cd "$2" && pwd) || exit 99
@@ -43,7 +44,10 @@ part_check()
 part_mount()
 {
 	make -C "$work/tests/lib" check TESTS= > "$work/mount.log" 2>&1
-	make -C "$work/tests/mount" -k -j"$jobs" check-mount >> "$work/mount.log" 2>&1 ||
+	# an ordinary user cannot write the counters, and says so where it matters
+	TEST_LEAVE_OUT='009-ordinary-user.sh' \
+		make -C "$work/tests/mount" -k -j"$jobs" check-mount \
+		>> "$work/mount.log" 2>&1 ||
 		grep '^FAIL' "$work/mount.log"
 }
 
