@@ -377,6 +377,7 @@ const struct defect defects[] = {
 	RAW(f_super_slots, BAD_SUPER_SLOTS, BAD_SUPER_SLOT),
 	RAW(f_super_order, BAD_SUPER_ORDER),
 	RAW(f_node_read, BAD_NODE_READ),
+	RAW(f_leaf_lost, BAD_NODE_READ, BAD_XATTR_VALUE),
 	DUP(f_first_copy, BAD_NODE_COPY),
 	DUP(f_second_copy, BAD_NODE_COPY),
 	DUP(f_both_copies, BAD_NODE_READ),

@@ -37,6 +37,7 @@ void f_super_slot(struct image *im);
 void f_super_slots(struct image *im);
 void f_super_order(struct image *im);
 void f_node_read(struct image *im);
+void f_leaf_lost(struct image *im);
 void f_first_copy(struct image *im);
 void f_second_copy(struct image *im);
 void f_both_copies(struct image *im);

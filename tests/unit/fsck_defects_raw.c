@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "edit.h"
 #include "fsck_defects.h"
 #include "trans/trans.h"
 
@@ -86,6 +87,16 @@ static owfs_fsblock_t root_addr(struct image *im, int copy)
 void f_node_read(struct image *im)
 {
 	emubd_flip_bit(im->e, root_addr(im, 0) * 4096 + 1000, 3);
+}
+
+/* The commit before has another leaf for the same keys. */
+void f_leaf_lost(struct image *im)
+{
+	struct edit ed;
+
+	assert_int_equal(edit_open(&ed, emubd_blkdev(im->e), &im->env.env), 0);
+	if (edit_script(&ed, "renew\nchecksums left\nzero leaf:1\n"))
+		fail_msg("%s", ed.why);
 }
 
 void f_first_copy(struct image *im)
