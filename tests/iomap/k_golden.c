@@ -96,6 +96,24 @@ static void test_a_store_that_was_killed_harms_no_direct_write(void **state)
 	assert_int_equal(stat_now().staged, 0);
 }
 
+/* If somebody is told, the place leaves the cache, and direct writes ask. */
+static void test_a_store_that_came_to_nothing_is_asked_for_again(void **state)
+{
+	struct kfile *f = kmodel_create(&k, "f");
+	struct fuse_file_iomap rd, wr;
+
+	(void)state;
+	put(f, 0, 2 * BS, 'a');
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+	assert_int_equal(kmodel_begin(&k, f, KM_WRITE, 100, 10, &rd, &wr), 0);
+	kmodel_end(&k, f, KM_WRITE, 100, 10, 0, &wr, false);
+	memset(buf, 'd', 512);
+	k.trace[0] = '\0';
+	assert_int_equal(kmodel_direct_write(&k, f, 1024, 512, buf), 0);
+	assert_ptr_equal(strstr(k.trace, "BEGIN 11 1024+512\n"), k.trace);
+	reread(f);
+}
+
 static void test_a_copy_leaves_no_place_in_what_it_frees(void **state)
 {
 	struct kfile *f = kmodel_create(&k, "f"), *g = kmodel_create(&k, "g");
@@ -504,6 +522,7 @@ int main(void)
 		T(test_whole_blocks_are_reserved_and_placed_together),
 		T(test_a_store_that_waited_is_checked_again),
 		T(test_a_store_that_was_killed_harms_no_direct_write),
+		T(test_a_store_that_came_to_nothing_is_asked_for_again),
 		T(test_a_copy_leaves_no_place_in_what_it_frees),
 		T(test_an_error_gives_nothing_back_that_the_cache_knows),
 		T(test_overwriting_goes_elsewhere),
