@@ -173,14 +173,51 @@ phase_tsan()
 	wrap=()
 }
 
+# A fuzzer needs what not every clang comes with.
+has_libfuzzer()
+{
+	echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n)
+		{ return p != 0 && n > 99; }' |
+		clang -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null
+}
+
+# Two seconds with each, in the build that is there.
+fuzz_shortly()
+{
+	local dir=$out/clang log=$out/clang/fuzz.log
+
+	echo '<!-- fuzzing begin -->' > "$dir/fuzz.md"
+	rm -f "$dir/fuzz.totals"
+	if step "$log" make -C "$dir/tests/lib" check &&
+	   step "$log" make -C "$dir/tests/iomap" libkmodel.la &&
+	   step "$log" make -C "$dir/tests/fuzz" fuzz FUZZ_SECONDS=2 \
+		FUZZ_TOTALS="$dir/fuzz.totals" FUZZ_DOCUMENT="$dir/fuzz.md"; then
+		passed=$((passed + 1))
+	else
+		fail "fuzz"
+		tail -n 20 "$log"
+	fi
+	say "fuzz: $(grep -h -c executions "$log") targets"
+}
+
 phase_clang()
 {
+	local cflags='-g -O1' fuzz=no
+
 	if ! command -v clang >/dev/null; then
 		skips+=("clang: is not installed")
 		return
 	fi
-	build clang --enable-werror CC=clang CFLAGS='-g -O1' ||
-		fail "clang: does not build without a warning"
+	if has_libfuzzer; then
+		fuzz=yes
+		cflags+=' -fsanitize=fuzzer-no-link,address,undefined'
+		cflags+=' -fno-sanitize-recover=undefined'
+	else
+		skips+=("fuzz: this clang has no libFuzzer")
+	fi
+	build clang --enable-werror CC=clang CFLAGS="$cflags" ||
+		{ fail "clang: does not build without a warning"; return; }
+	[ $fuzz = no ] || fuzz_shortly
 }
 
 finish()

@@ -194,10 +194,14 @@ int owfs_kmap_ioend(struct owfs_inode *inode, enum owfs_kmap_ioend kind,
 		.pos = pos, .written = written, .error = error,
 		.writeback = kind != OWFS_KMAP_IOEND_DIRECT,
 	};
+	const struct owfs_geo *geo = &inode->i_fs->fs_geo;
 	int ret = 0;
 
 	if (pos < 0 || written > OWFS_FILE_BYTES_MAX - (uint64_t)pos)
 		return -EFBIG;
+	/* nothing was handed out for it, and to look would take for ever */
+	if (written / geo->blocksize > geo->nblocks)
+		return -EINVAL;
 	if (written && kind != OWFS_KMAP_IOEND_DISCARD && error &&
 	    is_of_device(error))
 		device_failed(inode, &io);

@@ -257,13 +257,15 @@ void owfs_itable_close(struct owfs_fs *fs)
 {
 	struct owfs_itable *it = fs->fs_itable;
 	struct cds_lfht_iter iter;
+	struct cds_lfht_node *node;
 	struct owfs_inode *inode;
 
 	if (!it)
 		return;
 	/* nobody else is here any more: no grace period has to be waited for */
 	rcu_read_lock();
-	cds_lfht_for_each_entry(it->it_ht, &iter, inode, i_hash) {
+	cds_lfht_for_each(it->it_ht, &iter, node) {
+		inode = container_of(node, struct owfs_inode, i_hash);
 		cds_lfht_del(it->it_ht, &inode->i_hash);
 		inode_strip(it, inode);
 		free(inode);
@@ -564,10 +566,12 @@ void owfs_inode_forget(struct owfs_fs *fs, owfs_ino_t ino, uint64_t n)
 void owfs_itable_forget_all(struct owfs_fs *fs)
 {
 	struct cds_lfht_iter iter;
+	struct cds_lfht_node *node;
 	struct owfs_inode *inode;
 
 	rcu_read_lock();
-	cds_lfht_for_each_entry(fs->fs_itable->it_ht, &iter, inode, i_hash) {
+	cds_lfht_for_each(fs->fs_itable->it_ht, &iter, node) {
+		inode = container_of(node, struct owfs_inode, i_hash);
 		owfs_rcu_consume(inode);
 		if (__atomic_exchange_n(&inode->i_nlookup, 0, __ATOMIC_SEQ_CST))
 			forgotten(inode);
@@ -596,11 +600,13 @@ static bool is_cold(struct owfs_inode *inode)
 size_t owfs_itable_cold(struct owfs_fs *fs, owfs_ino_t *ino, size_t n)
 {
 	struct cds_lfht_iter iter;
+	struct cds_lfht_node *node;
 	struct owfs_inode *inode;
 	size_t found = 0;
 
 	rcu_read_lock();
-	cds_lfht_for_each_entry(fs->fs_itable->it_ht, &iter, inode, i_hash) {
+	cds_lfht_for_each(fs->fs_itable->it_ht, &iter, node) {
+		inode = container_of(node, struct owfs_inode, i_hash);
 		if (found == n)
 			break;
 		owfs_rcu_consume(inode);
@@ -618,10 +624,12 @@ size_t owfs_itable_list_atimes(struct owfs_fs *fs, owfs_ino_t *list,
 	struct owfs_itable *it = fs->fs_itable;
 	size_t n = owfs_atimes_list(it->it_atimes, list, max);
 	struct cds_lfht_iter iter;
+	struct cds_lfht_node *node;
 	struct owfs_inode *inode;
 
 	rcu_read_lock();
-	cds_lfht_for_each_entry(it->it_ht, &iter, inode, i_hash) {
+	cds_lfht_for_each(it->it_ht, &iter, node) {
+		inode = container_of(node, struct owfs_inode, i_hash);
 		owfs_rcu_consume(inode);
 		if (!inode->i_atime_dirty)
 			continue;
