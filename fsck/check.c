@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/util.h"
 #include "fsck.h"
+#include "tree/node.h"
 
 #define MAX_LINES	20
 #define LOWER_LINES	100	/* of detail from the floors below */
@@ -221,13 +222,31 @@ static int check_commit(struct check *ck, const struct owfs_root *root)
 
 /* ------------------------------------------------------------- all of them */
 
+bool copy_mended(struct check *ck, const struct owfs_ptr *ptr, const void *data)
+{
+	const struct owfs_check_kept *kept = ck->param->kept;
+	struct owfs_key first;
+
+	if (!kept || !kept->mend || !owfs_node_nitems(data))
+		return false;
+	first = owfs_node_first(data);
+	if (kept->mend(kept->ctx, ptr, owfs_node_level(data), &first))
+		return false;
+	owfs_msg(ck->param->msg, OWFS_MSG_WARN,
+		 "node %" PRIu64 ": one of two copies was damaged: both were written anew",
+		 ptr->addr[0]);
+	ck->report->mended++;
+	return true;
+}
+
 /* The reader found a bad first copy and went on with the second. */
 static void first_copy_bad(void *ctx, const struct owfs_ptr *ptr,
 			   const void *data, int bad_copy, int err)
 {
 	struct check *ck = ctx;
 
-	(void)data;
+	if (copy_mended(ck, ptr, data))
+		return;
 	/* the node itself comes next, and with it a key to find it by */
 	if (problem(ck, BAD_NODE_COPY, "node", ptr->addr[bad_copy],
 		    "other=%" PRIu64 ": %s", ptr->addr[!bad_copy],

@@ -13,10 +13,25 @@
 #include "base/msg.h"
 #include "io/blkdev.h"
 #include "problem.h"
+#include "trans/super.h"
+#include "tree/key.h"
 
 /* Which commits to look at; the superblocks are always looked at. */
 #define OWFS_CHECK_CURRENT	0x1u
 #define OWFS_CHECK_PREVIOUS	0x2u	/* none there is no problem */
+
+/*
+ * A commit of a filesystem in use, which does not change: where the space map's
+ * slots may be rewritten, @bits tells what they had.
+ */
+struct owfs_check_kept {
+	const struct owfs_super *super;
+	int (*bits)(void *ctx, uint64_t g, uint64_t *bits);
+	/* one of two copies of a node is bad: 0 if that has been mended; or NULL */
+	int (*mend)(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
+		    const struct owfs_key *first);
+	void *ctx;
+};
 
 struct owfs_check_param {
 	unsigned int commits;		/* 0: OWFS_CHECK_CURRENT */
@@ -26,6 +41,7 @@ struct owfs_check_param {
 	 */
 	const struct owfs_msg *msg;
 	unsigned int max_lines;		/* of each kind of problem; 0: 20 */
+	const struct owfs_check_kept *kept;	/* NULL: the device's last commits */
 	bool search;			/* repair: look for superblocks everywhere */
 	uint64_t hash_mask;		/* tests with weakened name hashes; 0: all bits */
 	/* @done of @total in @pass, now and then; non-zero cancels. NULL: none */
@@ -37,6 +53,7 @@ struct owfs_check_param {
 struct owfs_check_report {
 	unsigned int problems;			/* all of them */
 	unsigned int count[OWFS_PROBLEM_KINDS];	/* by number */
+	unsigned int mended;			/* that are none any more; not among them */
 	char first[512];			/* the first, as it was said */
 
 	/* what the last commit checked consists of */

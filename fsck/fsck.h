@@ -124,6 +124,9 @@ struct check {
 bool problem(struct check *ck, enum owfs_problem what, const char *kind,
 	     uint64_t id, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
+/* A copy of the node at @ptr, which is @data, is bad: was that mended at once? */
+bool copy_mended(struct check *ck, const struct owfs_ptr *ptr,
+		 const void *data);
 /* 0, or -ECANCELED. */
 int check_progress(struct check *ck, unsigned int pass, uint64_t done,
 		   uint64_t total);

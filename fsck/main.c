@@ -13,12 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "check.h"
 #include "io/devlock.h"
 #include "io/window.h"
+#include "online.h"
 #include "progress.h"
 #include "repair.h"
 #include "trans/super.h"
@@ -39,7 +41,7 @@
 struct options {
 	const char *path;
 	char mode;			/* 0, or one of n, p, y */
-	bool force, verbose, version, help;
+	bool force, verbose, version, help, scrub;
 	int progress_fd;		/* -1: not asked for */
 	struct owfs_window window;
 	const char *undo, *restore;	/* files */
@@ -49,6 +51,7 @@ struct run {
 	const struct options *o;
 	struct owfs_blkdev *bd;
 	struct owfs_super sb;		/* as it was at first */
+	struct online *online;		/* it is mounted; else NULL */
 	struct progress progress;
 	FILE *out;			/* where problems go */
 	bool yes_to_all;		/* as somebody has answered */
@@ -75,8 +78,10 @@ static void usage(FILE *out)
 	fprintf(out,
 "usage: " PROGRAM " [-n | -p | -y] [-f] [-v] [-C fd]\n"
 "                 [-o offset=BYTES,sizelimit=BYTES] DEVICE\n"
+"       " PROGRAM " -n | --scrub [-v] [-C fd] MOUNTPOINT\n"
 "\n"
 "  -n      change nothing; works on a filesystem in use\n"
+"  --scrub         read all copies of metadata and mend bad ones\n"
 "  -p, -a  no questions: repair if all that is wrong is safe to repair\n"
 "  -y      yes to all questions\n"
 "  -f      check although it is clean, the commit before the last, too\n"
@@ -125,10 +130,12 @@ static int set_window(struct options *o, const char *arg)
 
 #define OPT_UNDO	256
 #define OPT_RESTORE	257
+#define OPT_SCRUB	258
 
 static const struct option long_options[] = {
 	{ "undo", required_argument, NULL, OPT_UNDO },
 	{ "restore", required_argument, NULL, OPT_RESTORE },
+	{ "scrub", no_argument, NULL, OPT_SCRUB },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -174,6 +181,9 @@ static int set_option(struct options *o, int opt, const char *arg,
 	case 'h':
 		o->help = true;
 		return 0;
+	case OPT_SCRUB:
+		o->scrub = true;
+		return 0;
 	case OPT_UNDO:
 		o->undo = arg;
 		return 0;
@@ -204,6 +214,9 @@ static int parse(struct options *o, int argc, char **argv)
 				"too many arguments: \"%s\"; give one DEVICE",
 				argv[optind + 1]);
 	o->path = argv[optind];
+	if (o->scrub && (o->mode || o->undo || o->restore))
+		return complain(EXIT_USAGE,
+				"--scrub goes with none of -n, -p, -y, --undo and --restore");
 	if (o->restore && (o->undo || o->mode))
 		return complain(EXIT_USAGE,
 				"--restore goes with no other option but -o");
@@ -240,7 +253,9 @@ static struct owfs_check_param check_param(struct run *run,
 {
 	return (struct owfs_check_param){
 		.commits = OWFS_CHECK_CURRENT |
-			   (run->o->force ? OWFS_CHECK_PREVIOUS : 0),
+			   (run->o->force && !run->online ?
+			    OWFS_CHECK_PREVIOUS : 0),
+		.kept = run->online ? online_kept(run->online) : NULL,
 		.msg = msg,
 		.max_lines = run->o->verbose ? 10000 : 0,
 		.search = run->o->force,
@@ -321,6 +336,14 @@ static int repair(struct run *run, struct owfs_check_report *r)
 	return ret;
 }
 
+/* Did it hold still?  What was found says nothing if not. */
+static bool has_held(struct run *run, int ret, const struct owfs_check_report *r)
+{
+	if (run->online)
+		return !online_is_lost(run->online);
+	return !(ret || r->problems) || ret == -ECANCELED || !has_moved(run);
+}
+
 /* With -n somebody may be writing: only what holds still is reported. */
 static int check_moving(struct run *run, struct owfs_check_report *r)
 {
@@ -335,13 +358,12 @@ static int check_moving(struct run *run, struct owfs_check_report *r)
 		if (!run->out)
 			return -ENOMEM;
 		ret = check_once(run, r);
-		if ((ret || r->problems) && ret != -ECANCELED &&
-		    has_moved(run))
-			ret = -EAGAIN;
+		if (!has_held(run, ret, r))
+			ret = run->online ? -ESTALE : -EAGAIN;
 		fclose(run->out);
 		run->out = stdout;
 	}
-	if (ret != -EAGAIN && text)
+	if (ret != -EAGAIN && ret != -ESTALE && text)
 		fputs(text, stdout);
 	free(text);
 	return ret;
@@ -415,6 +437,10 @@ static int verdict(struct run *run, int ret, const struct owfs_check_report *r)
 	case -EAGAIN:
 		return complain(EXIT_OPERATION,
 				"%s changes too fast to be checked; unmount it",
+				path);
+	case -ESTALE:
+		return complain(EXIT_OPERATION,
+				"%s: space became short, or the server went away, and what was being checked was given up; nothing is known",
 				path);
 	case -ENODEV:
 		return complain(EXIT_OPERATION, "%s holds no owfs filesystem",
@@ -534,9 +560,9 @@ static int check_device(struct run *run)
 	return verdict(run, ret, &report);
 }
 
-static int run_locked(const struct options *o)
+static struct run new_run(const struct options *o)
 {
-	struct run run = {
+	return (struct run){
 		.o = o,
 		.out = stdout,
 		.progress = {
@@ -548,6 +574,19 @@ static int run_locked(const struct options *o)
 			.shown = -1,
 		},
 	};
+}
+
+static int flush_out(int status)
+{
+	if (fflush(stdout))
+		return complain(EXIT_OPERATION, "cannot write: %s",
+				strerror(errno));
+	return status;
+}
+
+static int run_locked(const struct options *o)
+{
+	struct run run = new_run(o);
 	char why[OWFS_WINDOW_WHY];
 	int status, ret = owfs_window_open(o->path, may_repair(o) ? 0 :
 					   OWFS_BLKDEV_RDONLY, &o->window,
@@ -558,10 +597,59 @@ static int run_locked(const struct options *o)
 				why);
 	status = o->restore ? restore(&run) : check_device(&run);
 	owfs_blkdev_close(run.bd);
-	if (fflush(stdout))
-		return complain(EXIT_OPERATION, "cannot write: %s",
-				strerror(errno));
-	return status;
+	return flush_out(status);
+}
+
+static int cannot_look(const struct options *o, int ret)
+{
+	switch (ret) {
+	case -ENOTTY:
+	case -ENOSYS:
+		return complain(EXIT_OPERATION,
+				"%s: no owfs filesystem, or one with an older server",
+				o->path);
+	case -EBUSY:
+		return complain(EXIT_OPERATION,
+				"%s is being checked by somebody else", o->path);
+	case -EPERM:
+		return complain(EXIT_OPERATION,
+				"%s: only root may check a filesystem in use",
+				o->path);
+	default:
+		return complain(EXIT_OPERATION, "cannot look at %s: %s",
+				o->path, strerror(-ret));
+	}
+}
+
+static int run_online(const struct options *o)
+{
+	struct run run = new_run(o);
+	struct owfs_check_report report;
+	int ret, err, status;
+
+	if (o->mode != 'n' && !o->scrub)
+		return complain(EXIT_OPERATION,
+				"%s is a directory: a mounted filesystem is checked with -n or --scrub",
+				o->path);
+	ret = online_open(o->path, o->scrub, &run.online);
+	if (ret)
+		return cannot_look(o, ret);
+	run.bd = online_blkdev(run.online);
+	progress_catch_signals();
+	ret = check_moving(&run, &report);
+	err = online_close(run.online);
+	run.corrected = report.mended;
+	if (ret != -ESTALE && err)
+		ret = err;
+	status = verdict(&run, ret, &report);
+	return flush_out(status);
+}
+
+static bool is_directory(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISDIR(st.st_mode);
 }
 
 static int run(const struct options *o)
@@ -570,6 +658,12 @@ static int run(const struct options *o)
 	struct owfs_devlock *lock = NULL;
 	int status, ret;
 
+	if (is_directory(o->path))
+		return run_online(o);
+	if (o->scrub)
+		return complain(EXIT_USAGE,
+				"--scrub wants the directory where the filesystem is mounted, not %s",
+				o->path);
 	if (o->mode != 'n') {
 		ret = owfs_devlock_take(o->path, true, &lock, holder,
 					sizeof(holder));

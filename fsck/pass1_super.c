@@ -15,6 +15,8 @@
 #include "base/util.h"
 #include "fsck.h"
 
+#define SLOT_TRIES	5
+
 static bool same_roots(const struct owfs_root *a, const struct owfs_root *b)
 {
 	return a->gen == b->gen && a->level == b->level &&
@@ -123,12 +125,57 @@ static bool may_be_lost(const struct check *ck, int err)
 	return err != -EPROTONOSUPPORT && err != -ENOMEM;
 }
 
+/*
+ * They are being written, one after the other: a slot that is not valid now may
+ * be so in a moment.
+ */
+static void check_slot_in_use(struct check *ck, unsigned int slot)
+{
+	unsigned char sector[OWFS_SUPER_BYTES]
+		__attribute__((aligned(OWFS_SUPER_BYTES)));
+	uint64_t bytes = ck->sb.nblocks * ck->sb.blocksize;
+	unsigned int where, tries;
+	struct owfs_super sb;
+	int ret = -EFSBADCRC;
+
+	for (tries = 0; tries < SLOT_TRIES && ret && ret != -ESTALE; tries++) {
+		ret = owfs_blkdev_read(ck->bd, sector, sizeof(sector),
+				       owfs_geo_super_pos(bytes, slot));
+		if (!ret)
+			ret = owfs_super_from_disk(&sb, &where, sector, NULL);
+		if (!ret && (where != slot || memcmp(sb.uuid, ck->sb.uuid,
+						     sizeof(sb.uuid))))
+			ret = -EFSCORRUPTED;
+	}
+	if (ret)
+		problem(ck, BAD_SUPER_SLOT, "superblock", slot, "%s",
+			strerror(-ret));
+}
+
+static int pass1_in_use(struct check *ck)
+{
+	unsigned int slot;
+
+	ck->sb = *ck->param->kept->super;
+	if (owfs_geo_init(&ck->geo, ck->sb.blocksize, ck->sb.nblocks))
+		return -EFSCORRUPTED;
+	ck->report->blocksize = ck->sb.blocksize;
+	ck->report->nblocks = ck->sb.nblocks;
+	check_state(ck);
+	for (slot = 0; slot < OWFS_SUPER_SLOTS; slot++)
+		check_slot_in_use(ck, slot);
+	return check_progress(ck, 1, 1, 1);
+}
+
 int pass1_super(struct check *ck)
 {
 	struct owfs_super *sb = &ck->sb;
-	int ret = owfs_super_read(ck->bd, sb, &ck->slots, &ck->lower);
 	bool found = false;
+	int ret;
 
+	if (ck->param->kept)
+		return pass1_in_use(ck);
+	ret = owfs_super_read(ck->bd, sb, &ck->slots, &ck->lower);
 	if (ret && may_be_lost(ck, ret) &&
 	    problem(ck, BAD_SUPER_NONE, "superblock", 0, "%s", strerror(-ret)))
 		found = !super_find(ck);

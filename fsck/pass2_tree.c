@@ -82,9 +82,9 @@ static bool check_copy(struct check *ck, const struct owfs_ptr *ptr,
 			       (loff_t)(ptr->addr[1] * size));
 	if (!ret && memcmp(ck->copy, data, size))
 		ret = -EFSBADCRC;
-	return ret && problem(ck, BAD_NODE_COPY, "node", ptr->addr[1],
-			      "other=%" PRIu64 ": %s", ptr->addr[0],
-			      strerror(-ret));
+	return ret && !copy_mended(ck, ptr, data) &&
+	       problem(ck, BAD_NODE_COPY, "node", ptr->addr[1],
+		       "other=%" PRIu64 ": %s", ptr->addr[0], strerror(-ret));
 }
 
 static int check_items(struct check *ck, const void *data)

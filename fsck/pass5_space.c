@@ -85,7 +85,9 @@ static int check_group(struct check *ck, struct owfs_freemap *fm, uint64_t g,
 	const size_t nwords = OWFS_BITMAP_WORDS(ck->geo.group_blocks);
 	const uint64_t *used = usedmap_bits(&ck->used, g);
 	size_t w;
-	int ret = owfs_freemap_load(fm, g, b->map, b->pins);
+	const struct owfs_check_kept *kept = ck->param->kept;
+	int ret = kept ? kept->bits(kept->ctx, g, b->map) :
+			 owfs_freemap_load(fm, g, b->map, b->pins);
 
 	if (ret == -ENOMEM)
 		return ret;
@@ -170,7 +172,7 @@ static int check_freed(struct check *ck, struct owfs_freemap *fm,
 	uint64_t freed = 0;
 	int ret;
 
-	if (ck->root != &ck->sb.root[0] || !before->gen)
+	if (ck->root != &ck->sb.root[0] || !before->gen || ck->param->kept)
 		return 0;
 	ret = open_map(ck, before, &prev);
 	if (ret)

@@ -8,10 +8,14 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fuse/caller.h"
 #include "fuse/ioctl.h"
+#include "space/bitmap.h"
+#include "trans/keep.h"
+#include "trans/mend.h"
 
 /* One ioctl being answered. */
 struct call {
@@ -306,6 +310,131 @@ static void shut_down_how(const struct call *c, struct owfs_inode *inode)
 	stop(c, inode, how);
 }
 
+/* ------------------------------------------------------ a check beside the work */
+
+static void reply(const struct call *c, int ret, const void *out, size_t size)
+{
+	if (ret)
+		server_reply(c->req, ret);
+	else
+		fuse_reply_ioctl(c->req, 0, out, size);
+}
+
+static void keep(const struct call *c, struct owfs_inode *inode)
+{
+	struct owfs_fs *fs = inode->i_fs;
+	struct owfs_ioc_keep out = { .size = fs->fs_bd->size,
+				     .offset = c->srv->window.offset };
+	struct owfs_super sb;
+	int ret = 0;
+
+	if (!caller_may(c, CAP_SYS_ADMIN))
+		ret = -EPERM;
+	else if (c->out_size < sizeof(out))
+		ret = -EINVAL;
+	if (!ret) {
+		owfs_session_will_wait(c->req);
+		ret = owfs_keep_begin(fs, &sb, &out.id);
+	}
+	if (!ret)
+		owfs_super_to_disk(out.super, &sb, 0);
+	reply(c, ret, &out, sizeof(out));
+}
+
+static int kept_bits(struct owfs_fs *fs, struct owfs_ioc_read *io)
+{
+	size_t bytes = OWFS_BITMAP_WORDS(fs->fs_geo.group_blocks) *
+		       sizeof(uint64_t);
+	unsigned char *bits;
+	int ret = -EINVAL;
+
+	if (io->off > bytes || io->len > bytes - io->off)
+		return ret;
+	bits = malloc(bytes);
+	if (!bits)
+		return -ENOMEM;
+	ret = owfs_keep_bits(fs, io->id, io->at, (uint64_t *)bits);
+	if (!ret)
+		memcpy(io->data, bits + io->off, io->len);
+	free(bits);
+	return ret;
+}
+
+static int kept_bytes(struct owfs_fs *fs, struct owfs_ioc_read *io)
+{
+	_Alignas(OWFS_IO_ALIGN) unsigned char data[OWFS_IOC_BYTES];
+	int ret = owfs_keep_read(fs, io->id, data, io->len, (loff_t)io->at);
+
+	if (!ret)
+		memcpy(io->data, data, io->len);
+	return ret;
+}
+
+static void kept(const struct call *c, struct owfs_inode *inode,
+		 int (*fn)(struct owfs_fs *fs, struct owfs_ioc_read *io))
+{
+	struct owfs_ioc_read io;
+	int ret = 0;
+
+	if (!caller_may(c, CAP_SYS_ADMIN))
+		ret = -EPERM;
+	else if (c->in_size < sizeof(io) || c->out_size < sizeof(io))
+		ret = -EINVAL;
+	if (!ret) {
+		memcpy(&io, c->in, sizeof(io));
+		ret = io.len > sizeof(io.data) ? -EINVAL :
+						 fn(inode->i_fs, &io);
+	}
+	reply(c, ret, &io, sizeof(io));
+}
+
+static void keep_read(const struct call *c, struct owfs_inode *inode)
+{
+	kept(c, inode, kept_bytes);
+}
+
+static void keep_bits(const struct call *c, struct owfs_inode *inode)
+{
+	kept(c, inode, kept_bits);
+}
+
+static void keep_end(const struct call *c, struct owfs_inode *inode)
+{
+	uint64_t id;
+	int ret = 0;
+
+	if (!caller_may(c, CAP_SYS_ADMIN))
+		ret = -EPERM;
+	else if (c->in_size < sizeof(id))
+		ret = -EINVAL;
+	if (!ret) {
+		memcpy(&id, c->in, sizeof(id));
+		owfs_keep_end(inode->i_fs, id);
+	}
+	reply(c, ret, NULL, 0);
+}
+
+static void mend(const struct call *c, struct owfs_inode *inode)
+{
+	struct owfs_ioc_mend in;
+	int ret = 0;
+
+	if (!caller_may(c, CAP_SYS_ADMIN))
+		ret = -EPERM;
+	else if (c->in_size < sizeof(in))
+		ret = -EINVAL;
+	if (!ret) {
+		const struct owfs_ioc_mend *p = memcpy(&in, c->in, sizeof(in));
+		const struct owfs_ptr ptr = {
+			.addr = { p->addr[0], p->addr[1] }, .birth = p->birth };
+		const struct owfs_key first = { p->first[0], p->first[1] };
+
+		owfs_session_will_wait(c->req);
+		ret = owfs_mend_now(inode->i_fs, &ptr, p->level, &first);
+	}
+	reply(c, ret, NULL, 0);
+}
+
 /* ----------------------------------------------------------------- which one */
 
 static const struct {
@@ -323,6 +452,11 @@ static const struct {
 	{ (unsigned int)FITRIM, trim },
 	{ (unsigned int)OWFS_FS_IOC_SHUTDOWN, shut_down },
 	{ (unsigned int)OWFS_IOC_SHUTDOWN, shut_down_how },
+	{ (unsigned int)OWFS_IOC_KEEP, keep },
+	{ (unsigned int)OWFS_IOC_KEEP_READ, keep_read },
+	{ (unsigned int)OWFS_IOC_KEEP_BITS, keep_bits },
+	{ (unsigned int)OWFS_IOC_KEEP_END, keep_end },
+	{ (unsigned int)OWFS_IOC_MEND, mend },
 };
 
 void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,

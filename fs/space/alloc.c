@@ -114,6 +114,7 @@ void owfs_alloc_close(struct owfs_alloc *al)
 		pthread_cond_destroy(&grp->loaded);
 		pthread_mutex_destroy(&grp->lock);
 		free(grp->maps);
+		free(grp->kept);
 		free(grp);
 	}
 	free(al->loaded);
@@ -227,7 +228,7 @@ static void hang_maps(struct owfs_alloc *al, struct owfs_group *grp,
  * Caller holds al->lock and the group's.
  */
 static int install(struct owfs_alloc *al, struct owfs_group *grp,
-		   uint64_t *maps, const uint64_t *pins)
+		   uint64_t *maps, const uint64_t *pins, uint64_t **memory)
 {
 	size_t bytes = al->nwords * sizeof(*maps);
 	int ret;
@@ -252,24 +253,26 @@ static int install(struct owfs_alloc *al, struct owfs_group *grp,
 	al->free_loaded += grp->nr_free;
 	al->loaded[al->nr_loaded++] = grp;
 	set_state(grp, OWFS_GROUP_LOADED);
+	owfs_keep_install(al, grp, memory);
 	return 0;
 }
 
 /* Read a group's bits.  Its state is LOADING, by this thread; no lock held. */
 static int group_read(struct owfs_alloc *al, struct owfs_group *grp)
 {
-	uint64_t *maps, *pins;
+	uint64_t *maps, *pins, *memory;
 	int ret = -ENOMEM;
 
 	maps = calloc(OWFS_ALLOC_MAPS * al->nwords, sizeof(*maps));
 	pins = malloc(al->nwords * sizeof(*pins));
-	if (maps && pins)
+	memory = malloc(2 * al->nwords * sizeof(*memory));
+	if (maps && pins && memory)
 		ret = owfs_freemap_load(al->fm, grp->number, maps, pins);
 
 	pthread_mutex_lock(&al->lock);
 	pthread_mutex_lock(&grp->lock);
 	if (!ret)
-		ret = install(al, grp, maps, pins);
+		ret = install(al, grp, maps, pins, &memory);
 	if (ret) {
 		grp->maps = NULL;
 		set_state(grp, OWFS_GROUP_ABSENT);
@@ -280,6 +283,7 @@ static int group_read(struct owfs_alloc *al, struct owfs_group *grp)
 	if (ret)
 		free(maps);
 	free(pins);
+	free(memory);
 	return ret;
 }
 
@@ -417,7 +421,7 @@ void owfs_alloc_stat(struct owfs_alloc *al, struct owfs_alloc_stat *st)
 {
 	pthread_mutex_lock(&al->lock);
 	*st = (struct owfs_alloc_stat){
-		.free = al->free, .pinned = al->pinned + al->resting,
+		.free = al->free, .pinned = al->pinned + al->resting + al->held,
 		.staged = al->staged - al->resting,
 		.reserved = al->reserved, .reserve = al->reserve,
 		.used = al->used };

@@ -15,7 +15,10 @@
  *       ^  <----------------                              | owfs_alloc_free
  *       |   owfs_alloc_unstage                            v
  *       +------------------------------------------- pinned
- *                owfs_alloc_durable(F+1)
+ *       ^        owfs_alloc_durable(F+1)                  |
+ *       |                                                 v
+ *       +--------------------------------------------- held
+ *                owfs_alloc_unkeep()        if a commit is kept that uses it
  *
  * Per group in memory (24 KiB at 4 KiB blocks, loaded when first needed): the
  * bits of the open generation, the sealed copy that commit writes, the union
@@ -158,11 +161,27 @@ int owfs_alloc_store(struct owfs_alloc *al, owfs_gen_t gen, unsigned int max,
 /* The sealed generation is durable: frees of the one before become free (discarded first if asked). */
 void owfs_alloc_durable(struct owfs_alloc *al);
 
+/* -------------------------------------------------- a commit that is kept */
+
+/*
+ * Keep the newest durable commit: no block that it uses is handed out before
+ * owfs_alloc_unkeep(), or before somebody would be refused for lack of space,
+ * who is more important.  By the committing thread, with nothing sealed and not
+ * yet durable.  -EBUSY: one is kept already.  -ENOMEM
+ */
+int owfs_alloc_keep(struct owfs_alloc *al);
+void owfs_alloc_unkeep(struct owfs_alloc *al);
+/* The same, and say so, if there is one. */
+void owfs_alloc_give_up(struct owfs_alloc *al);
+bool owfs_alloc_is_kept(struct owfs_alloc *al);
+/* The used bits of group @g in that commit; -ESTALE: none is kept.  May read. */
+int owfs_alloc_kept_bits(struct owfs_alloc *al, uint64_t g, uint64_t *bits);
+
 /* ------------------------------------------------------------------- counts */
 
 struct owfs_alloc_stat {
 	uint64_t free;		/* not used, not pinned, not staged */
-	uint64_t pinned;
+	uint64_t pinned;	/* or resting, or held */
 	uint64_t staged;
 	uint64_t reserved;	/* promised, not handed out */
 	uint64_t reserve;	/* the part kept for freeing operations */

@@ -9,7 +9,7 @@
 #include "space/alloc_impl.h"
 
 struct tally {
-	uint64_t free, staged, pinned, used;	/* used: fixed ones included */
+	uint64_t free, staged, pinned, held, used;	/* used: fixed ones included */
 };
 
 static int complain(struct owfs_alloc *al, const char *what, uint64_t g,
@@ -36,11 +36,31 @@ static int check_overlap(struct owfs_alloc *al, struct owfs_group *grp)
 						grp->number, i, w * 64);
 			seen |= grp->freed[i][w];
 		}
+		if (grp->kept && grp->open[w] & grp->held[w])
+			return complain(al, "held block is used",
+					grp->number, 0, w * 64);
+		if (grp->kept)
+			seen |= grp->held[w];
 		if (seen & ~grp->busy[w])
 			return complain(al, "owned block could be handed out",
 					grp->number, 0, w * 64);
 	}
 	return 0;
+}
+
+static uint32_t count_held(const struct owfs_alloc *al,
+			   const struct owfs_group *grp)
+{
+	uint32_t n = 0;
+	uint64_t bits;
+	size_t w;
+
+	for (w = 0; grp->kept && w < al->nwords; w++) {
+		bits = grp->held[w] & ~(grp->freed[0][w] | grp->freed[1][w] |
+					grp->freed[2][w]);
+		n += owfs_bitmap_weight(&bits, 1);
+	}
+	return n;
 }
 
 /* Caller holds al->lock and the group's. */
@@ -49,7 +69,7 @@ static int check_group(struct owfs_alloc *al, struct owfs_group *grp,
 {
 	uint32_t busy = owfs_bitmap_weight(grp->busy, al->nwords);
 	uint32_t used = owfs_bitmap_weight(grp->open, al->nwords);
-	uint32_t pinned = 0, n, run, start;
+	uint32_t pinned = 0, held = count_held(al, grp), n, run, start;
 	unsigned int i;
 	int ret;
 
@@ -63,12 +83,15 @@ static int check_group(struct owfs_alloc *al, struct owfs_group *grp,
 					grp->nr_freed[i], n);
 		pinned += n;
 	}
+	if (held != grp->nr_held)
+		return complain(al, "held blocks", grp->number, grp->nr_held,
+				held);
 	if (used != grp->nr_used)
 		return complain(al, "used blocks", grp->number, grp->nr_used,
 				used);
-	if (busy - used - pinned != grp->nr_staged)
+	if (busy - used - pinned - held != grp->nr_staged)
 		return complain(al, "staged blocks", grp->number,
-				grp->nr_staged, busy - used - pinned);
+				grp->nr_staged, busy - used - pinned - held);
 	if (al->geo.group_blocks - busy != grp->nr_free)
 		return complain(al, "free blocks", grp->number, grp->nr_free,
 				al->geo.group_blocks - busy);
@@ -80,6 +103,7 @@ static int check_group(struct owfs_alloc *al, struct owfs_group *grp,
 	t->free += grp->nr_free;
 	t->staged += grp->nr_staged;
 	t->pinned += pinned;
+	t->held += held;
 	t->used += used - (al->geo.group_blocks -
 			   owfs_geo_ordinary(&al->geo, grp->number, 1));
 	return 0;
@@ -88,7 +112,7 @@ static int check_group(struct owfs_alloc *al, struct owfs_group *grp,
 static int check_accounts(struct owfs_alloc *al, const struct tally *t)
 {
 	uint64_t all = al->free + al->pinned + al->staged + al->used +
-		       al->fixed;
+		       al->held + al->fixed;
 
 	if (all != al->geo.nblocks)
 		return complain(al, "all states together", 0, al->geo.nblocks,
@@ -101,6 +125,8 @@ static int check_accounts(struct owfs_alloc *al, const struct tally *t)
 	if (t->pinned + al->pins_absent != al->pinned)
 		return complain(al, "pinned blocks", 0, al->pinned,
 				t->pinned + al->pins_absent);
+	if (t->held != al->held)
+		return complain(al, "held blocks", 0, al->held, t->held);
 	if (t->used > al->used || (al->nr_loaded == al->geo.ngroups &&
 				   t->used != al->used))
 		return complain(al, "used blocks", 0, al->used, t->used);

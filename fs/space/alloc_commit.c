@@ -185,7 +185,11 @@ static void discard_group(struct owfs_alloc *al, struct owfs_group *grp,
 	for (;;) {
 		pthread_mutex_lock(&grp->lock);
 		bit = owfs_bitmap_next_set(grp->freed[role], end, n);
+		while (bit < n && !owfs_keep_spares(grp, bit, 1))
+			bit = owfs_bitmap_next_set(grp->freed[role], bit + 1, n);
 		end = owfs_bitmap_next_clear(grp->freed[role], bit, n);
+		while (!owfs_keep_spares(grp, bit, end - bit))
+			end--;
 		pthread_mutex_unlock(&grp->lock);
 		if (bit >= n || !al->discard)
 			return;
@@ -193,17 +197,21 @@ static void discard_group(struct owfs_alloc *al, struct owfs_group *grp,
 	}
 }
 
+/* What becomes free; *held goes on for the sake of a kept commit. */
 static uint32_t release_group(struct owfs_alloc *al, struct owfs_group *grp,
-			      unsigned int role)
+			      unsigned int role, uint64_t *held)
 {
-	uint32_t released;
+	uint32_t released, kept;
 	size_t w;
 
 	pthread_mutex_lock(&grp->lock);
+	kept = owfs_keep_hold(al, grp, grp->freed[role]);
 	for (w = 0; w < al->nwords; w++)
-		grp->busy[w] &= ~grp->freed[role][w];
+		grp->busy[w] &= ~grp->freed[role][w] |
+				(kept ? grp->held[w] : 0);
 	memset(grp->freed[role], 0, al->nwords * sizeof(*grp->freed[role]));
-	released = grp->nr_freed[role];
+	released = grp->nr_freed[role] - kept;
+	*held += kept;
 	grp->nr_freed[role] = 0;
 	owfs_group_given(grp, released);
 	pthread_mutex_unlock(&grp->lock);
@@ -231,7 +239,7 @@ static uint64_t release_absent(struct owfs_alloc *al)
 void owfs_alloc_durable(struct owfs_alloc *al)
 {
 	unsigned int role = al->role_last;
-	uint64_t absent, woken, released = 0;
+	uint64_t absent, woken, released = 0, held = 0;
 	struct owfs_group *list, *grp;
 
 	assert(al->sealed_pending && !al->store && !al->store_error);
@@ -245,11 +253,12 @@ void owfs_alloc_durable(struct owfs_alloc *al)
 	for (grp = list; grp && al->discard; grp = grp->freed_next[role])
 		discard_group(al, grp, role);
 	for (grp = list; grp; grp = grp->freed_next[role])
-		released += release_group(al, grp, role);
+		released += release_group(al, grp, role, &held);
 	woken = owfs_rest_end(al);
 
 	pthread_mutex_lock(&al->lock);
-	al->pinned -= released;
+	al->pinned -= released + held;
+	al->held += held;
 	al->free += released;
 	al->free_loaded += released;
 	al->role_last = al->role_sealed;
@@ -272,6 +281,7 @@ static bool is_idle(const struct owfs_alloc *al, const struct owfs_group *grp)
 {
 	return !grp->dirty && !grp->storing && !grp->nr_staged &&
 	       !grp->nr_freed[0] && !grp->nr_freed[1] && !grp->nr_freed[2] &&
+	       owfs_keep_is_same(al, grp) &&
 	       grp != al->node[0].group && grp != al->node[1].group &&
 	       al->free_loaded >= al->reserved &&
 	       al->free_loaded - al->reserved >= grp->nr_free;
@@ -289,6 +299,8 @@ static bool drop_group(struct owfs_alloc *al, struct owfs_group *grp)
 		al->free_loaded -= grp->nr_free;
 		free(grp->maps);
 		grp->maps = NULL;
+		free(grp->kept);
+		grp->kept = grp->held = NULL;
 		__atomic_store_n(&grp->state, OWFS_GROUP_ABSENT,
 				 __ATOMIC_RELAXED);
 	}

@@ -87,7 +87,8 @@ static void list_freed(struct owfs_alloc *al, struct owfs_group *grp,
 	pthread_mutex_unlock(&al->lock);
 }
 
-int owfs_alloc_free(struct owfs_alloc *al, owfs_fsblock_t start, uint64_t len)
+static int free_blocks(struct owfs_alloc *al, owfs_fsblock_t start,
+		       uint64_t len, bool node)
 {
 	unsigned int role = al->role_open;
 	struct owfs_group *grp;
@@ -109,6 +110,8 @@ int owfs_alloc_free(struct owfs_alloc *al, owfs_fsblock_t start, uint64_t len)
 	}
 	owfs_bitmap_clear(grp->open, bit, len);
 	owfs_bitmap_set(grp->freed[role], bit, len);
+	if (node)
+		owfs_keep_nodes(grp, bit, (uint32_t)len);
 	first = !grp->nr_freed[role];
 	grp->nr_freed[role] += len;
 	grp->nr_used -= len;
@@ -126,10 +129,15 @@ int owfs_alloc_free(struct owfs_alloc *al, owfs_fsblock_t start, uint64_t len)
 	return 0;
 }
 
+int owfs_alloc_free(struct owfs_alloc *al, owfs_fsblock_t start, uint64_t len)
+{
+	return free_blocks(al, start, len, true);
+}
+
 int owfs_alloc_free_data(struct owfs_alloc *al, owfs_fsblock_t start,
 			 uint64_t len)
 {
-	int ret = owfs_alloc_free(al, start, len);
+	int ret = free_blocks(al, start, len, false);
 
 	if (!ret && al->rest_secs)
 		owfs_rest_note(al, al->role_open, start, len);

@@ -12,7 +12,13 @@
  *   busy	must not be handed out: used, staged or pinned
  *   freed[3]	pinned, by the generation that freed: open, sealed, last durable
  *
- * A block is staged if it is busy and nothing else.  What is not busy is free
+ * And two while a commit is kept for a check (alloc_keep.c):
+ *
+ *   kept	used in that commit
+ *   held	of those, nodes that were freed since: when they are not pinned
+ *		any longer they stay busy, and are nothing else
+ *
+ * A block is staged if it is busy and nothing else, held neither.  What is not busy is free
  * in both of the last two durable commits (P4), so what the space map on the
  * device says of a group's free blocks bounds what memory has from above.
  *
@@ -46,7 +52,8 @@ struct owfs_group {
 	/* present while LOADED; content under lock */
 	uint64_t *maps;			/* one piece of memory for all six */
 	uint64_t *open, *sealed, *busy, *freed[3];
-	uint32_t nr_used, nr_staged, nr_freed[3];	/* lock */
+	uint64_t *kept, *held;		/* one piece of memory; NULL: no commit is kept */
+	uint32_t nr_used, nr_staged, nr_freed[3], nr_held;	/* lock */
 	uint32_t nr_free;		/* lock; read without as a hint */
 	uint32_t run_bound;		/* no free run is longer; as nr_free */
 
@@ -96,12 +103,13 @@ struct owfs_alloc {
 
 	pthread_mutex_t lock;
 	/* accounts in blocks; under lock, as everything below unless it says so */
-	uint64_t free, pinned, staged, used, reserved;
+	uint64_t free, pinned, staged, used, reserved, held;
 	uint64_t reserve;		/* fixed at open */
 	uint64_t floor;			/* freeing reservations leave so many in this generation */
 	uint64_t free_loaded;		/* of free, in loaded groups */
 	uint64_t pins_absent;		/* of pinned, in groups not yet loaded */
 	bool prev_counts;		/* no commit of this run is durable yet */
+	bool keeping;			/* a commit is kept for a check */
 
 	struct owfs_group **loaded;	/* array of those LOADED */
 	size_t nr_loaded, max_loaded;
@@ -158,6 +166,24 @@ int owfs_group_lock_loaded(struct owfs_alloc *al, uint64_t g,
 			   struct owfs_group **grpp);
 /* The same if no reading is needed, else false. */
 bool owfs_group_trylock_loaded(struct owfs_group *grp);
+
+/*
+ * alloc_keep.c.  Caller holds al->lock and the group's: @grp has been loaded;
+ * *memory, for two maps, is taken if it is needed.
+ */
+void owfs_keep_install(struct owfs_alloc *al, struct owfs_group *grp,
+		       uint64_t **memory);
+/* Nodes were freed. Caller holds the group's lock, as below. */
+void owfs_keep_nodes(struct owfs_group *grp, uint32_t start, uint32_t len);
+/* These are data. */
+void owfs_keep_not(struct owfs_group *grp, uint32_t start, uint32_t len);
+/* Before @freed is cleared: how many of them are held from now on. */
+uint32_t owfs_keep_hold(const struct owfs_alloc *al, struct owfs_group *grp,
+			const uint64_t *freed);
+/* Is nothing of [start, start + len) to be held? */
+bool owfs_keep_spares(const struct owfs_group *grp, uint32_t start, uint32_t len);
+/* May the group be dropped as far as the kept commit goes?  Both locks are held. */
+bool owfs_keep_is_same(const struct owfs_alloc *al, const struct owfs_group *grp);
 
 /* Caller holds the group's lock: blocks leave or enter the free ones. */
 void owfs_group_take(struct owfs_group *grp, uint32_t start, uint32_t len);

@@ -65,6 +65,7 @@ static void lie_down(struct owfs_alloc *al, const struct owfs_rest *r,
 
 	pthread_mutex_lock(&grp->lock);
 	owfs_bitmap_clear(grp->freed[role], bit, r->len);
+	owfs_keep_not(grp, bit, (uint32_t)r->len);
 	grp->nr_freed[role] -= r->len;
 	grp->nr_staged += r->len;
 	pthread_mutex_unlock(&grp->lock);

@@ -164,6 +164,12 @@ int owfs_alloc_reserve(struct owfs_alloc *al, uint64_t n,
 
 	pthread_mutex_lock(&al->lock);
 	ret = admit(al, n, class);
+	if (ret && al->held) {
+		pthread_mutex_unlock(&al->lock);
+		owfs_alloc_give_up(al);
+		pthread_mutex_lock(&al->lock);
+		ret = admit(al, n, class);
+	}
 	if (!ret)
 		al->reserved += n;
 	else

@@ -27,6 +27,7 @@
 #include "base/util.h"
 #include "trans/commit.h"
 #include "trans/commit_impl.h"
+#include "trans/keep.h"
 
 #define NODES_PER_STEP	256	/* 1 MiB at 4 KiB a block */
 #define GROUPS_PER_STEP	64
@@ -107,6 +108,7 @@ static int commit_settle(struct owfs_fs *fs, struct owfs_commit *c)
 	if (ret)
 		return ret;
 	commit_publish(fs, c);
+	owfs_keep_expire(fs);
 	owfs_alloc_durable(fs->fs_al);
 	owfs_btree_release(fs->fs_bt, &c->before);
 	c->before = c->sealed;

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/util.h"
 #include "trans/commit.h"
+#include "trans/keep.h"
 #include "trans/tree_ops.h"
 
 /* ------------------------------------------------------------ environment */
@@ -295,7 +296,8 @@ static int open_floors(struct owfs_fs *fs)
 	ret = owfs_btree_open(&fs->fs_bt, &bp);
 	if (ret)
 		return ret;
-	return owfs_commit_create(fs);
+	ret = owfs_keep_open(fs);
+	return ret ? ret : owfs_commit_create(fs);
 }
 
 static struct owfs_fs *fs_new(const struct owfs_fs_param *param)
@@ -332,6 +334,7 @@ void owfs_fs_close(struct owfs_fs *fs)
 	if (!fs)
 		return;
 	owfs_fs_stop(fs);
+	owfs_keep_close(fs);
 	owfs_commit_destroy(fs);
 	owfs_btree_close(fs->fs_bt);
 	owfs_alloc_close(fs->fs_al);

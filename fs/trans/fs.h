@@ -16,6 +16,7 @@
 struct owfs_fs;
 struct owfs_commit;
 struct owfs_kcache;
+struct owfs_keep;
 struct owfs_mend;
 
 /* Whatever is not determined by the bytes comes in through here. */
@@ -96,6 +97,7 @@ struct owfs_fs {
 	bool fs_kernel_io;
 	const struct owfs_kcache *fs_kcache;	/* its cache of mappings; NULL: none (kmap.h) */
 
+	struct owfs_keep *fs_keep;	/* keep.c's own */
 	struct owfs_mend *fs_mend;	/* mend.c's own; NULL: bad copies are not noted */
 	unsigned int fs_bad_copies;	/* atomic; found, and not yet on record */
 	int fs_error;			/* atomic; first error, negative; 0: healthy */

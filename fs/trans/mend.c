@@ -162,6 +162,24 @@ static int write_anew(struct owfs_fs *fs, const struct mend_node *node)
 	return owfs_trans_end(&tr);
 }
 
+int owfs_mend_now(struct owfs_fs *fs, const struct owfs_ptr *ptr,
+		  unsigned int level, const struct owfs_key *first)
+{
+	const struct mend_node node = { *ptr, level, *first };
+	int ret = owfs_fs_writable(fs);
+
+	if (ret)
+		return ret;
+	if (level > OWFS_MAX_LEVEL)
+		return -EINVAL;
+	owfs_msg(fs->fs_msg, OWFS_MSG_WARN,
+		 "node %" PRIu64 ": a copy of it was found bad: both are written anew",
+		 ptr->addr[0]);
+	__atomic_fetch_add(&fs->fs_bad_copies, 1, __ATOMIC_RELAXED);
+	OWFS_RETRY(fs, ret, write_anew(fs, &node));
+	return ret;
+}
+
 int owfs_mend_run(struct owfs_fs *fs)
 {
 	struct mend_node node;

@@ -25,6 +25,9 @@ void owfs_mend_close(struct owfs_fs *fs);
  */
 int owfs_mend_note(struct owfs_fs *fs, const struct owfs_ptr *ptr,
 		   unsigned int level, const struct owfs_key *first);
+/* The same, done when it returns, by whoever found it. */
+int owfs_mend_now(struct owfs_fs *fs, const struct owfs_ptr *ptr,
+		  unsigned int level, const struct owfs_key *first);
 bool owfs_mend_is_wanted(struct owfs_fs *fs);
 /*
  * One of them, in one transaction, holding no lock before or after.  1: there
