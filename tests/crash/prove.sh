@@ -11,7 +11,8 @@
 #	SEED	another search (1)
 #
 # RACE_SECONDS says how long each storm of threads runs (5).  The last line has
-# the totals; what broke a promise has printed the command that replays it.
+# the totals, of races how often an inode was compared with what a serial order
+# must show; what broke a promise has printed the command that replays it.
 set -u
 seconds=${2:-0} seed=${3:-1}
 states=${1:-$([ "$seconds" -gt 0 ] && echo 0 || echo 50000)}
@@ -43,9 +44,11 @@ add fault_points runs "$(./c_fault)"
 add fault_points lies "$(./c_lies every=1)"
 echo "races:"
 for storm in storm storm_broken storm_file storm_full storm_over; do
-	if ../stress/$storm "$race_seconds" "$seed"; then
-		races=$((races + 1))
+	if said=$(../stress/$storm "$race_seconds" "$seed"); then
+		echo "$storm: $(tail -n 1 <<< "$said")"
+		races=$((races + $(value races "$said")))
 	else
+		echo "$said"
 		violations=$((violations + 1))
 		echo "replay: $storm $race_seconds $seed"
 	fi

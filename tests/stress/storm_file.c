@@ -106,6 +106,7 @@ static void read_stamps(struct thread *t, unsigned int file, uint64_t first,
 
 	if (n < 0)
 		stress_die("%s: read: %zd", names[file], n);
+	stress_checked(1);
 	left = (size_t)n / sizeof(struct stamp);
 	for (i = 0; left; i++) {
 		size_t some = min_u64(left, STAMPS_OF_BLOCK);
@@ -169,6 +170,7 @@ static void check_lane(struct thread *t, uint64_t block)
 	loff_t pos = (loff_t)(block * BLOCK + t->id * LANE);
 	size_t i;
 
+	stress_checked(1);
 	MUST(owfs_file_read(t->file[LANES], lane, LANE, pos) == LANE);
 	for (i = 0; i < LANE / 8; i++)
 		if (lane[i] != t->lane[block])
@@ -220,6 +222,7 @@ static void check_log(const struct thread *threads)
 
 	for (i = 0; i < THREADS; i++)
 		total += threads[i].nrecords;
+	stress_checked(1);
 	owfs_getattr(threads[0].file[LOG], &st, NULL);
 	if (st.st_size != (off_t)(total * sizeof(rec)))
 		stress_die("log: %lld bytes, should be %llu",

@@ -147,6 +147,7 @@ static void check(struct worker *w, const struct slot *s,
 {
 	uint64_t i;
 
+	stress_checked(1);
 	MUST(owfs_file_read(inode, w->buf, BIG, 0) == (ssize_t)s->size);
 	for (i = 0; i < s->size / 8; i++)
 		if (w->buf[i] != s->what)

@@ -137,6 +137,7 @@ void ledger_check(const struct ledger *l, struct owfs_fs *fs, uint64_t durable)
 	snprintf(name, sizeof(name), "ledger%u", l->id);
 	dir = find(root, name);
 	owfs_iput(root);
+	stress_checked(1);
 	if (dir) {
 		a = read_number(dir, "file", false);
 		b = read_number(dir, "other", true);

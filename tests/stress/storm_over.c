@@ -62,6 +62,7 @@ static void check(struct worker *w, struct owfs_inode *inode, unsigned int blk)
 {
 	unsigned int i;
 
+	stress_checked(1);
 	MUST(owfs_file_read(inode, w->buf, BLOCK, (loff_t)blk * BLOCK) ==
 	     BLOCK);
 	for (i = 0; i < BLOCK; i++)

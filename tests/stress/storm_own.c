@@ -404,6 +404,7 @@ static void op_content(struct own *o)
 				       OWFS_SET_MTIME_NOW), 0, "setattr");
 		break;
 	case 10:
+		stress_checked(1);
 		check_attr(o, obj, inode);
 		break;
 	case 11:
@@ -413,6 +414,7 @@ static void op_content(struct own *o)
 		obj_let_go(o, &o->obj[below(o, OBJS)]);
 		break;
 	default:
+		stress_checked(1);
 		check_data(o, obj, inode, pos, 1 + below(o, OBJ_BYTES - pos));
 	}
 	owfs_iput(inode);
@@ -506,6 +508,7 @@ void own_verify(struct own *o)
 		if (!o->slot[i].obj)
 			continue;
 		inode = slot_inode(o, &o->slot[i]);
+		stress_checked(1);
 		check_attr(o, o->slot[i].obj, inode);
 		check_data(o, o->slot[i].obj, inode, 0, OBJ_BYTES);
 		check_xattr(o, o->slot[i].obj, inode);

@@ -295,6 +295,7 @@ static void do_read(struct visit *v, struct owfs_inode *inode)
 		return;
 	if (n < 0)
 		stress_die("shared file: read: answered %zd", n);
+	stress_checked(1);
 	n = (ssize_t)((size_t)n / sizeof(struct stamp));
 	for (i = 0; i < (size_t)n; i += per)
 		check_block(inode, block + i,

@@ -11,11 +11,13 @@
 #include "file/namei.h"
 #include "object/orphan.h"
 #include "rig.h"
+#include "yield.h"
 
 static struct {
 	const char *name;
 	uint64_t seed;
 	bool tolerant;		/* atomic */
+	uint64_t checked;	/* atomic */
 } self;
 
 /* -------------------------------------------------------------- reporting */
@@ -78,6 +80,11 @@ bool stress_is_one_of(int ret, const int *errs)
 	return ret == 0;
 }
 
+void stress_checked(unsigned int n)
+{
+	__atomic_fetch_add(&self.checked, n, __ATOMIC_RELAXED);
+}
+
 /* -------------------------------------------------------- beginning and end */
 
 static double now(void)
@@ -108,6 +115,7 @@ void stress_begin(struct stress *s, int argc, char **argv, const char *name,
 	printf("%s: seconds=%.0f seed=%llu copies=%u discard=%u\n", name,
 	       s->seconds, (unsigned long long)s->seed, copies, s->discard);
 	fflush(stdout);
+	yield_begin(s->seed);
 	s->e = rig_mkfs(&env, bytes, BLOCK, copies);
 	MUST(s->e);
 }
@@ -122,6 +130,9 @@ void stress_end(struct stress *s)
 	emubd_destroy(s->e);
 	s->e = NULL;
 	printf("%s: %.1f seconds\n", s->name, now() - s->began);
+	printf("ok: seeds=1 yields=%llu races=%llu\n",
+	       (unsigned long long)yield_count(),
+	       (unsigned long long)self.checked);
 }
 
 void stress_mount(struct stress *s)

@@ -38,6 +38,12 @@ void stress_begin(struct stress *s, int argc, char **argv, const char *name,
 void stress_end(struct stress *s);
 bool stress_has_time(const struct stress *s);
 
+/*
+ * So many inodes were compared with what a serial order of the operations on
+ * them must show: contents, sizes, links, attributes, or what a crash left.
+ */
+void stress_checked(unsigned int n);
+
 _Noreturn void stress_die(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2)));
 #define MUST(cond)							\

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/util.h"
+#include "file/attr.h"
 #include "fsck_defects.h"
 #include "mkfs.h"
 #include "trans/trans.h"
@@ -126,6 +127,46 @@ static void test_an_unfinished_truncation_is_no_problem(void **state)
 	make_intent(&im);
 	edit_end(&im);
 	image_assert_clean(&im);
+	image_free(&im);
+}
+
+/* An inode on its way out: its attributes go some steps before their values. */
+static void test_a_removal_half_done_is_no_problem(void **state)
+{
+	const struct op create = { .kind = OP_CREATE, .path = "big" };
+	const struct op unlink = { .kind = OP_UNLINK, .path = "big" };
+	static const char value[5000];
+	struct owfs_check_report r;
+	struct owfs_inode *inode;
+	unsigned int i, steps = 0;
+	struct owfs_fs *fs;
+	struct image im;
+	char name[16];
+	int ret;
+
+	(void)state;
+	image_fork(&im, &defect_base);
+	assert_int_equal(rig_mount(&fs, im.e, &im.env, 0, NULL), 0);
+	assert_int_equal(rig_apply(fs, &create), 0);
+	inode = rig_lookup(fs, "big", &ret);
+	assert_non_null(inode);
+	for (i = 0; i < 40; i++) {
+		ret = sprintf(name, "user.%u", i);
+		assert_int_equal(owfs_setxattr(inode, name, (size_t)ret, value,
+					       sizeof(value), 0), 0);
+	}
+	owfs_iput(inode);
+	assert_int_equal(rig_apply(fs, &unlink), 0);
+	do {
+		assert_int_equal(owfs_syncfs(fs), 0);
+		assert_int_equal(image_check(&im, OWFS_CHECK_CURRENT, &r), 0);
+		assert_int_equal(r.problems, 0);
+		steps++;
+		ret = owfs_reclaim_step(fs);
+	} while (ret > 0);
+	assert_int_equal(ret, 0);
+	assert_in_range(steps, 2, 100);
+	owfs_mount_abandon(fs);
 	image_free(&im);
 }
 
@@ -419,6 +460,7 @@ int main(void)
 		cmocka_unit_test(test_each_defect_is_called_by_its_name),
 		cmocka_unit_test(test_every_problem_has_a_defect),
 		cmocka_unit_test(test_an_unfinished_truncation_is_no_problem),
+		cmocka_unit_test(test_a_removal_half_done_is_no_problem),
 		cmocka_unit_test(test_a_torn_slot_that_was_due_is_no_problem),
 		cmocka_unit_test(test_a_killed_mkfs_leaves_no_filesystem),
 		cmocka_unit_test(test_no_superblock_is_no_filesystem),
