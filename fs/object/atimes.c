@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A table of sets of four places; an inode's set is its number's low bits, so
- * that the neighbours of a directory do not compete.
+ * that the neighbours of a directory do not compete.  The sets come in pages,
+ * made when the first note is put there: a mount that needs none pays for none.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -9,7 +10,8 @@
 #include "object/atimes.h"
 
 #define WAYS	4u
-#define SETS	16384u	/* 1.5 MiB together, as far as it is used */
+#define SETS	64u	/* of a page, 6 KiB */
+#define PAGES	256u	/* 1.5 MiB together */
 
 struct note {
 	owfs_ino_t ino;		/* 0: none */
@@ -19,7 +21,7 @@ struct note {
 struct owfs_atimes {
 	pthread_mutex_t lock;
 	size_t n;		/* lock for writing; atomic */
-	struct note set[SETS][WAYS];	/* lock */
+	struct note (*page[PAGES])[WAYS];	/* lock; NULL: nothing there */
 };
 
 struct owfs_atimes *owfs_atimes_new(void)
@@ -33,15 +35,24 @@ struct owfs_atimes *owfs_atimes_new(void)
 
 void owfs_atimes_free(struct owfs_atimes *at)
 {
+	unsigned int i;
+
 	if (!at)
 		return;
+	for (i = 0; i < PAGES; i++)
+		free(at->page[i]);
 	pthread_mutex_destroy(&at->lock);
 	free(at);
 }
 
-static struct note *set_of(struct owfs_atimes *at, owfs_ino_t ino)
+/* NULL: nothing was put there yet; with @make, there is no memory for it. */
+static struct note *set_of(struct owfs_atimes *at, owfs_ino_t ino, bool make)
 {
-	return at->set[ino % SETS];
+	struct note (**page)[WAYS] = &at->page[ino / SETS % PAGES];
+
+	if (!*page && make)
+		*page = calloc(SETS, sizeof(**page));
+	return *page ? (*page)[ino % SETS] : NULL;
 }
 
 static bool is_older(const struct timespec *a, const struct timespec *b)
@@ -74,12 +85,13 @@ static void count(struct owfs_atimes *at, size_t by)
 void owfs_atimes_note(struct owfs_atimes *at, owfs_ino_t ino,
 		      const struct timespec *atime, bool *noted)
 {
-	struct note *p;
+	struct note *p, *set;
 
 	pthread_mutex_lock(&at->lock);
-	if (!*noted) {
-		*noted = true;
-		p = place_for(set_of(at, ino), ino);
+	set = *noted ? NULL : set_of(at, ino, true);
+	*noted = true;
+	if (set) {
+		p = place_for(set, ino);
 		if (!p->ino)
 			count(at, 1);
 		*p = (struct note){ ino, *atime };
@@ -90,14 +102,15 @@ void owfs_atimes_note(struct owfs_atimes *at, owfs_ino_t ino,
 bool owfs_atimes_take(struct owfs_atimes *at, owfs_ino_t ino,
 		      struct timespec *atime)
 {
-	struct note *set = set_of(at, ino);
+	struct note *set;
 	bool found = false;
 	unsigned int i;
 
 	if (!__atomic_load_n(&at->n, __ATOMIC_RELAXED))
 		return false;
 	pthread_mutex_lock(&at->lock);
-	for (i = 0; i < WAYS && !found; i++) {
+	set = set_of(at, ino, false);
+	for (i = 0; set && i < WAYS && !found; i++) {
 		if (set[i].ino != ino)
 			continue;
 		found = true;
@@ -109,13 +122,13 @@ bool owfs_atimes_take(struct owfs_atimes *at, owfs_ino_t ino,
 	return found;
 }
 
-size_t owfs_atimes_list(struct owfs_atimes *at, owfs_ino_t *list, size_t max)
+static size_t list_page(struct note (*page)[WAYS], owfs_ino_t *list, size_t n,
+			size_t max)
 {
-	size_t i, n = 0;
+	size_t i;
 
-	pthread_mutex_lock(&at->lock);
-	for (i = 0; i < (size_t)SETS * WAYS; i++) {
-		const struct note *p = &at->set[i / WAYS][i % WAYS];
+	for (i = 0; page && i < (size_t)SETS * WAYS; i++) {
+		const struct note *p = &page[i / WAYS][i % WAYS];
 
 		if (!p->ino)
 			continue;
@@ -123,6 +136,16 @@ size_t owfs_atimes_list(struct owfs_atimes *at, owfs_ino_t *list, size_t max)
 			list[n] = p->ino;
 		n++;
 	}
+	return n;
+}
+
+size_t owfs_atimes_list(struct owfs_atimes *at, owfs_ino_t *list, size_t max)
+{
+	size_t i, n = 0;
+
+	pthread_mutex_lock(&at->lock);
+	for (i = 0; i < PAGES; i++)
+		n = list_page(at->page[i], list, n, max);
 	pthread_mutex_unlock(&at->lock);
 	return n;
 }

@@ -5,7 +5,8 @@
  * An access time that reading changed is no reason to write: it waits in the
  * inode until that is stored anyway.  If the inode leaves memory before, the
  * time waits here, and the inode finds it when it is read again.  The place is
- * limited: what does not find room takes that of an older one, which is lost.
+ * limited: what does not find room takes that of an older one, which is lost,
+ * and so is what finds no memory.
  */
 #ifndef OWFS_OBJECT_ATIMES_H
 #define OWFS_OBJECT_ATIMES_H
