@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/sandbox.h"
 #include "base/util.h"
 #include "dump.h"
 #include "io/window.h"
@@ -273,6 +274,7 @@ static int run(const struct options *o)
 			       why);
 	if (ret)
 		return complain("cannot open %s: %s", o->path, why);
+	owfs_sandbox_program(OWFS_SANDBOX_READER);
 	ret = open_commit(&d, o);
 	if (!ret)
 		ret = show(&d, view, o);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/sandbox.h"
 #include "check.h"
 #include "io/devlock.h"
 #include "io/window.h"
@@ -551,6 +552,8 @@ static int check_device(struct run *run)
 	if (ret)
 		return ret;
 	progress_catch_signals();
+	owfs_sandbox_program(may_repair(run->o) ? OWFS_SANDBOX_WRITER :
+						  OWFS_SANDBOX_READER);
 	if (run->o->mode == 'n')
 		ret = check_moving(run, &report);
 	else if (may_repair(run->o))

@@ -173,7 +173,7 @@ unsigned int owfs_sandbox_enter(const struct owfs_sandbox *s)
 {
 	unsigned int got = 0;
 
-	if (s->work == OWFS_SANDBOX_SERVER)
+	if (s->layers & OWFS_SANDBOX_CALLS)
 		load_what_comes_later();
 	if (s->layers & (OWFS_SANDBOX_ROOT | OWFS_SANDBOX_NET))
 		got |= leave_world(s->layers);
@@ -183,4 +183,15 @@ unsigned int owfs_sandbox_enter(const struct owfs_sandbox *s)
 	    !owfs_sandbox_limit_calls(s->work))
 		got |= OWFS_SANDBOX_CALLS;
 	return got;
+}
+
+void owfs_sandbox_program(enum owfs_sandbox_work work)
+{
+	const struct owfs_sandbox s = {
+		.work = work,
+		.layers = OWFS_SANDBOX_RIGHTS | OWFS_SANDBOX_CALLS,
+		.capabilities = 1ull << CAP_SYS_RESOURCE,
+	};
+
+	owfs_sandbox_enter(&s);
 }

@@ -32,7 +32,7 @@ enum owfs_sandbox_layer {
 enum owfs_sandbox_work {
 	OWFS_SANDBOX_READER,	/* reads open files, writes its findings */
 	OWFS_SANDBOX_WRITER,	/* and writes to open files and devices */
-	OWFS_SANDBOX_SERVER,	/* and answers requests, with threads */
+	OWFS_SANDBOX_SERVER,	/* and answers requests */
 };
 
 struct owfs_sandbox {
@@ -46,6 +46,12 @@ struct owfs_sandbox {
  * tried, whatever becomes of the others.
  */
 unsigned int owfs_sandbox_enter(const struct owfs_sandbox *s);
+
+/*
+ * For a program that has one thread so far and has opened all that it was told to: no
+ * rights but the last blocks of a full filesystem, and the calls of its work.
+ */
+void owfs_sandbox_program(enum owfs_sandbox_work work);
 
 /* Can it limit calls, here?  Then there is no network to be reached either. */
 bool owfs_sandbox_knows_calls(void);

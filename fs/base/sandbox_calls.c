@@ -39,7 +39,7 @@ const char owfs_sandbox_build[] = "whole";
 static const char *const reader_calls[] = {
 	/* files that are open */
 	"read", "readv", "pread64", "preadv", "write", "writev", "lseek",
-	"_llseek", "close", "fstat", "poll", "ppoll",
+	"_llseek", "close", "fstat", "poll", "ppoll", "fadvise64", "flock",
 	/* memory */
 	"munmap", "mremap", "madvise", "brk",
 	/* time, chance, and who we are */
@@ -58,7 +58,7 @@ static const char *const reader_calls[] = {
 
 static const char *const writer_calls[] = {
 	"pwrite64", "pwritev", "fsync", "fdatasync", "fallocate",
-	"ftruncate", "ftruncate64", "flock",
+	"ftruncate", "ftruncate64",
 };
 
 static const char *const server_calls[] = {
@@ -104,7 +104,8 @@ static const struct rule rules[] = {
 	{ OWFS_SANDBOX_WRITER, "ioctl", IS(1, BLKDISCARD) },
 	{ OWFS_SANDBOX_SERVER, "ioctl", IS(1, FUSE_BACKING_OPEN) },
 	{ OWFS_SANDBOX_SERVER, "ioctl", IS(1, FUSE_SET_NOFS) },
-	{ OWFS_SANDBOX_SERVER, "clone", MASKED(CLONE_FLAGS,
+	/* liburcu frees in a thread */
+	{ OWFS_SANDBOX_READER, "clone", MASKED(CLONE_FLAGS,
 					       A_THREAD | NAMESPACES, A_THREAD) },
 };
 
