@@ -56,9 +56,9 @@ ssize_t owfs_file_write_as(struct owfs_inode *inode, const void *buf,
 struct owfs_iomap;
 int owfs_file_write_failed(struct owfs_inode *inode,
 			   const struct owfs_iomap *map, int err);
-/* Waits until everything done to the inode so far is durable; reports lost data. */
 /* Was data of the file lost on its way to the device?  0 or that error. */
 int owfs_file_lost(const struct owfs_inode *inode);
+/* Waits until everything done to the inode so far is durable; reports lost data. */
 int owfs_file_fsync(struct owfs_inode *inode, bool datasync);
 /*
  * i_lock and ranges are taken here; called by owfs_setattr().  Shrinking writes
