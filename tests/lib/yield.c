@@ -21,7 +21,7 @@ static __thread uint64_t chance;
 
 void yield_begin(uint64_t seed)
 {
-	static const unsigned int rates[] = { 64, 256, 1024, 4096 };
+	static const unsigned int rates[] = { 256, 1024, 4096, 16384 };
 
 	self.seed = emubd_mix(seed);
 	self.one_in = rates[self.seed % 4];
