@@ -42,13 +42,6 @@ static int caps_get(struct caps *c)
 	return syscall(SYS_capget, &c->head, c->data) ? -errno : 0;
 }
 
-static bool may(unsigned int cap)
-{
-	struct caps c;
-
-	return !caps_get(&c) && c.data[cap / 32].effective >> cap % 32 & 1;
-}
-
 static int keep_capabilities(uint64_t keep)
 {
 	struct caps c;
@@ -77,6 +70,13 @@ static int drop_rights(uint64_t keep)
 }
 
 #ifdef OWFS_SANDBOX_WHOLE
+
+static bool may(unsigned int cap)
+{
+	struct caps c;
+
+	return !caps_get(&c) && c.data[cap / 32].effective >> cap % 32 & 1;
+}
 
 /* ---------------------------------------------------------------- namespaces */
 
