@@ -9,8 +9,8 @@
  *	rights	no capability but the named ones, and none again by exec
  *	root	an empty directory is all there is of the file tree
  *	net	no network; making one takes 10 ms
- *	calls	only the system calls that the work needs; any other ends the
- *		process with SIGSYS
+ *	calls	only the system calls that the work needs; any other is not
+ *		there (ENOSYS), or ends the process with SIGSYS
  *
  * A build that looks into itself while it runs (sanitizers, coverage) opens
  * files when it pleases and has the first layer alone.

@@ -2,6 +2,10 @@
 /*
  * The system calls of the sandbox, through libseccomp.
  *
+ * What is not listed is answered with ENOSYS, so that a C library that has
+ * learned a new call goes on with the old one.  What nobody calls by mistake
+ * (another file, program, process, network, namespace) ends the process.
+ *
  * Some arguments are looked at: threads but no processes, no memory that
  * could be run, signals to nobody else.  Looking for a file, or opening it for
  * reading, is refused and not fatal, as in the empty root: the C library looks
@@ -45,7 +49,9 @@ static const char *const reader_calls[] = {
 	/* time, chance, and who we are */
 	"clock_gettime", "clock_gettime64", "gettimeofday", "time",
 	"getrandom", "getpid", "gettid", "getppid", "getuid", "geteuid",
-	"getgid", "getegid", "sched_getaffinity", "getcpu", "sysinfo", "uname",
+	"getgid", "getegid", "getresuid", "getresgid", "getrusage", "getrlimit",
+	"sched_getaffinity", "sched_getparam", "sched_getscheduler", "getcpu",
+	"sysinfo", "uname", "clock_getres", "clock_getres_time64",
 	/* locks, and the library's threads */
 	"futex", "futex_time64", "sched_yield", "membarrier", "rseq",
 	"set_robust_list", "nanosleep", "clock_nanosleep",
@@ -63,7 +69,7 @@ static const char *const writer_calls[] = {
 
 static const char *const server_calls[] = {
 	"sendmsg", "recvmsg", "rt_sigtimedwait", "rt_sigtimedwait_time64",
-	"dup2", "dup3",
+	"dup2", "dup3", "pipe2", "splice", "vmsplice",
 };
 
 struct rule {
@@ -76,6 +82,7 @@ struct rule {
 	{ .arg = (n), .op = SCMP_CMP_MASKED_EQ, .datum_a = (mask), \
 	  .datum_b = (value) }
 #define IS(n, value)	MASKED(n, 0xffffffffu, (value) & 0xffffffffu)
+#define IS_SET(n, bit)	MASKED(n, bit, bit)
 
 #define NAMESPACES (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | \
 		    CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
@@ -99,6 +106,7 @@ static const struct rule rules[] = {
 	{ OWFS_SANDBOX_READER, "ioctl", IS(1, BLKGETSIZE64) },
 	{ OWFS_SANDBOX_READER, "ioctl", IS(1, BLKSSZGET) },
 	{ OWFS_SANDBOX_READER, "ioctl", IS(1, BLKROGET) },
+	{ OWFS_SANDBOX_READER, "prlimit64", MASKED(2, ~0ull, 0) },
 	{ OWFS_SANDBOX_READER, "prctl", IS(0, PR_SET_NAME) },
 	{ OWFS_SANDBOX_READER, "prctl", IS(0, PR_SET_VMA) },
 	{ OWFS_SANDBOX_WRITER, "ioctl", IS(1, BLKDISCARD) },
@@ -163,10 +171,70 @@ static int refuse_some(scmp_filter_ctx ctx)
 	if (!ret)
 		ret = add_rules(ctx, no, refused_rules,
 				ARRAY_SIZE(refused_rules), OWFS_SANDBOX_READER);
-	/* its flags are in memory, where they cannot be looked at */
+	return ret;
+}
+
+/* What serving has no reason for, whatever the library. */
+static const char *const fatal_calls[] = {
+	/* files */
+	"creat", "openat2", "open_by_handle_at", "truncate", "truncate64",
+	"link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat",
+	"rename", "renameat", "renameat2", "mkdir", "mkdirat", "rmdir",
+	"mknod", "mknodat", "chmod", "fchmodat", "fchmodat2", "chown", "lchown",
+	"fchownat", "setxattr", "lsetxattr", "removexattr", "lremovexattr",
+	"fanotify_init", "inotify_add_watch",
+	/* the file tree, and namespaces */
+	"mount", "umount", "umount2", "pivot_root", "chroot", "chdir", "fchdir",
+	"unshare", "setns", "move_mount", "open_tree", "fsopen", "fspick",
+	"fsconfig", "fsmount", "mount_setattr", "swapon", "swapoff", "quotactl",
+	/* programs and processes */
+	"execve", "execveat", "fork", "vfork", "ptrace", "process_vm_readv",
+	"process_vm_writev", "process_madvise", "pidfd_open", "pidfd_getfd",
+	"pidfd_send_signal", "kill", "tkill", "rt_sigqueueinfo",
+	"rt_tgsigqueueinfo", "kcmp", "userfaultfd", "memfd_create",
+	/* the network, and others on the machine */
+	"socket", "socketpair", "connect", "bind", "listen",
+	"accept", "accept4", "sendto", "sendmmsg",
+	"shmget", "shmat", "msgget", "semget", "mq_open",
+	/* who we are, and the kernel */
+	"setuid", "setuid32", "setgid", "setgid32", "setreuid", "setregid",
+	"setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups", "capset",
+	"personality", "seccomp", "bpf", "perf_event_open", "io_uring_setup",
+	"io_setup", "keyctl", "add_key", "request_key", "init_module",
+	"finit_module", "delete_module", "kexec_load", "kexec_file_load",
+	"reboot", "sethostname", "setdomainname", "settimeofday",
+	"clock_settime", "adjtimex", "clock_adjtime", "syslog", "acct",
+	"iopl", "ioperm", "modify_ldt",
+};
+
+static const struct rule fatal_rules[] = {
+	{ OWFS_SANDBOX_READER, "open", IS_SET(1, O_CREAT) },
+	{ OWFS_SANDBOX_READER, "open", IS_SET(1, O_TRUNC) },
+	{ OWFS_SANDBOX_READER, "open", IS_SET(1, O_WRONLY) },
+	{ OWFS_SANDBOX_READER, "open", IS_SET(1, O_RDWR) },
+	{ OWFS_SANDBOX_READER, "openat", IS_SET(2, O_CREAT) },
+	{ OWFS_SANDBOX_READER, "openat", IS_SET(2, O_TRUNC) },
+	{ OWFS_SANDBOX_READER, "openat", IS_SET(2, O_WRONLY) },
+	{ OWFS_SANDBOX_READER, "openat", IS_SET(2, O_RDWR) },
+	{ OWFS_SANDBOX_READER, "mmap", IS_SET(2, PROT_EXEC) },
+	{ OWFS_SANDBOX_READER, "mprotect", IS_SET(2, PROT_EXEC) },
+	{ OWFS_SANDBOX_READER, "clone", MASKED(CLONE_FLAGS, CLONE_THREAD, 0) },
+};
+
+static int forbid_some(scmp_filter_ctx ctx, enum owfs_sandbox_work work)
+{
+	const uint32_t end = SCMP_ACT_KILL_PROCESS;
+	int ret = add_calls(ctx, end, fatal_calls, ARRAY_SIZE(fatal_calls));
+
 	if (!ret)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS),
-				       SCMP_SYS(clone3), 0);
+		ret = add_rules(ctx, end, fatal_rules, ARRAY_SIZE(fatal_rules),
+				OWFS_SANDBOX_READER);
+	if (!ret && work < OWFS_SANDBOX_WRITER)
+		ret = add_calls(ctx, end, writer_calls,
+				ARRAY_SIZE(writer_calls));
+	if (!ret)
+		ret = seccomp_rule_add(ctx, end, SCMP_SYS(tgkill), 1,
+				       SCMP_A0(SCMP_CMP_NE, (unsigned)getpid()));
 	return ret;
 }
 
@@ -198,7 +266,7 @@ bool owfs_sandbox_knows_calls(void)
 
 int owfs_sandbox_limit_calls(enum owfs_sandbox_work work)
 {
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
 	int ret;
 
 	if (!ctx)
@@ -213,6 +281,8 @@ int owfs_sandbox_limit_calls(enum owfs_sandbox_work work)
 		ret = allow_some(ctx, work);
 	if (!ret)
 		ret = refuse_some(ctx);
+	if (!ret)
+		ret = forbid_some(ctx, work);
 	if (!ret)
 		ret = seccomp_load(ctx);
 	seccomp_release(ctx);
