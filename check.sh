@@ -3,7 +3,7 @@
 #
 # Everything that must hold before a change goes in: make check, the mount
 # tests, and the same tests once more under the sanitizers, in builds of their
-# own under build-check/.  Twelve minutes on two processors are the limit, and
+# own under build-check/.  Fifteen minutes on two processors are the limit, and
 # what did not come to its turn has failed.
 #
 #	./check.sh [PHASE...]		all phases, or those named
@@ -15,7 +15,7 @@ cd "$(dirname "$0")" || exit 1
 
 top=$PWD
 out=$top/build-check
-limit=${OWFS_CHECK_SECONDS:-720}
+limit=${OWFS_CHECK_SECONDS:-900}
 jobs=$(nproc)
 export TEST_TIMEOUT=${TEST_TIMEOUT:-$((limit / 2))}
 wrap=()

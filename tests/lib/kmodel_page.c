@@ -216,5 +216,6 @@ int kmodel_get(struct kmodel *k, struct kfile *f, uint64_t pos, uint64_t len,
 void kmodel_expect(struct kfile *f, const void *data, uint64_t len)
 {
 	km_want_resize(f, len);
-	memcpy(f->want, data, len);
+	if (len)
+		memcpy(f->want, data, len);
 }
