@@ -27,10 +27,13 @@ create()
 }
 
 # Transactions without an end, which move money and leave a note in parts.
+# transactions MODE FIRST
 transactions()
 {
-	local n=$1
+	local n=$2
 
+	# only WAL is remembered by the database
+	echo "PRAGMA journal_mode=$1;"
 	# without EXTRA it does not wait until its journal is gone
 	echo "PRAGMA busy_timeout=10000;"
 	echo "PRAGMA synchronous=EXTRA; PRAGMA wal_autocheckpoint=50;"
@@ -48,7 +51,7 @@ transactions()
 
 writer()
 {
-	transactions "$1" | stdbuf -oL sqlite3 -bail -batch "$D/db" > "$T/log" 2> "$T/err" || true
+	transactions "$1" "$2" | stdbuf -oL sqlite3 -bail -batch "$D/db" > "$T/log" 2> "$T/err" || true
 }
 
 # Somebody who reads meanwhile never sees money lost or made.
@@ -94,7 +97,7 @@ one_round()
 
 	: > "$T/log"
 	: > "$T/go"
-	writer $((n + 1)) 2> /dev/null &
+	writer "$1" $((n + 1)) 2> /dev/null &
 	pids=$!
 	reader &
 	pids+=" $!"
