@@ -16,8 +16,9 @@
 /* ------------------------------------------------------------ open and close */
 /*
  * ENOSYS to OPEN, OPENDIR and, if the server moves the data, to FLUSH is
- * remembered by the kernel and saves the round trips.  A plain fuse mount is told nothing at umount, so there opens
- * are counted and the last close starts a commit.
+ * remembered by the kernel and saves the round trips.  A plain fuse mount is
+ * told nothing at umount, so there opens are counted and the last close starts
+ * a commit.
  */
 
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
