@@ -18,35 +18,55 @@
 
 struct older_item {
 	struct owfs_key key;
-	size_t len;
-	unsigned char val[OWFS_ITEM_MAX];
+	size_t at, len;			/* of its value in bytes */
 };
 
+/* As much memory as the items had on the device, and their keys. */
 struct older {
 	struct check *ck;
 	struct owfs_fs *fs;
 	struct older_item *v;
 	size_t n, cap;
+	unsigned char *bytes;
+	size_t nbytes, bytes_cap;
 };
+
+static int make_room(struct older *o, size_t len)
+{
+	void *more;
+
+	if (o->n == o->cap) {
+		more = realloc(o->v, (2 * o->cap + 16) * sizeof(*o->v));
+		if (!more)
+			return -ENOMEM;
+		o->v = more;
+		o->cap = 2 * o->cap + 16;
+	}
+	if (o->bytes_cap < o->nbytes + len) {
+		more = realloc(o->bytes, 2 * o->bytes_cap + OWFS_ITEM_MAX);
+		if (!more)
+			return -ENOMEM;
+		o->bytes = more;
+		o->bytes_cap = 2 * o->bytes_cap + OWFS_ITEM_MAX;
+	}
+	return 0;
+}
 
 static int collect(void *ctx, const struct owfs_key *key, const void *val,
 		   size_t len)
 {
 	struct older *o = ctx;
-	struct older_item *v;
+	int ret;
 
 	/* what is an orphan the last commit's inodes say */
 	if (owfs_key_ino(key) == OWFS_INO_ORPHANS)
 		return 0;
-	if (o->n == o->cap) {
-		v = realloc(o->v, (2 * o->cap + 16) * sizeof(*v));
-		if (!v)
-			return -ENOMEM;
-		o->v = v;
-		o->cap = 2 * o->cap + 16;
-	}
-	o->v[o->n] = (struct older_item){ .key = *key, .len = len };
-	memcpy(o->v[o->n++].val, val, len);
+	ret = make_room(o, len);
+	if (ret)
+		return ret;
+	o->v[o->n++] = (struct older_item){ *key, o->nbytes, len };
+	memcpy(o->bytes + o->nbytes, val, len);
+	o->nbytes += (len + 7) & ~(size_t)7;	/* they are read as structures */
 	return 0;
 }
 
@@ -82,7 +102,7 @@ static bool is_claimed(const struct older *o, const struct older_item *item)
 	if (owfs_key_type(&item->key) != OWFS_ITEM_EXTENT)
 		return false;
 	return owfs_extent_from_disk(&ck->geo, ck->sb.root[1].gen, &item->key,
-				     item->val, item->len, &ext) ||
+				     o->bytes + item->at, item->len, &ext) ||
 	       usedmap_has(&ck->used, ext.fsblock, ext.len) ||
 	       usedmap_has(&ck->maybe, ext.fsblock, ext.len);
 }
@@ -110,7 +130,8 @@ static int put_inode_items(struct older *o, size_t i, size_t end)
 		claimed |= is_claimed(o, &o->v[j]);
 	tell(o, ino, claimed, end - i);
 	for (j = i; j < end && !claimed && !ret; j++)
-		ret = tree_put_now(o->fs, o->v[j].key, o->v[j].val, o->v[j].len);
+		ret = tree_put_now(o->fs, o->v[j].key, o->bytes + o->v[j].at,
+				   o->v[j].len);
 	return ret;
 }
 
@@ -128,5 +149,6 @@ int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole)
 		ret = put_inode_items(&o, i, end);
 	}
 	free(o.v);
+	free(o.bytes);
 	return ret;
 }
