@@ -29,6 +29,7 @@
 #include "file/file.h"
 #include "file/namei.h"
 #include "mkfs.h"
+#include "said.h"
 
 #define DEVICE		(16ull << 20)
 
@@ -126,22 +127,9 @@ static uint64_t right[FAULT_SCENES_MAX][FAULT_STEPS];
 
 static struct emubd *base[3];		/* one copy of metadata, two, and full */
 static struct model *base_model;
-static char said[8192];
 static unsigned int violations;
 static bool verbose;
 static uint64_t runs;
-
-static void remember(void *ctx, enum owfs_msg_level level, const char *line)
-{
-	size_t len = strlen(said);
-
-	(void)ctx;
-	(void)level;
-	if (len + strlen(line) + 3 < sizeof(said))
-		snprintf(said + len, sizeof(said) - len, "  %s\n", line);
-}
-
-static const struct owfs_msg quiet = { remember, NULL, OWFS_MSG_WARN };
 
 static void violation(struct run *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -231,7 +219,7 @@ static void judge_error(struct run *r, const struct op *op, int ret,
 static int mount(struct run *r)
 {
 	struct owfs_fs_param p = {
-		.bd = &r->shim.bd, .env = &r->env.env, .msg = &quiet,
+		.bd = &r->shim.bd, .env = &r->env.env, .msg = &said_msg,
 		.cache = 1 << 20, .cut_extents = 4,
 		.discard = r->scene->discard,
 	};
@@ -401,7 +389,7 @@ static void judge_live(struct run *r)
 
 static void judge_check(struct run *r, const char *when)
 {
-	struct owfs_check_param p = { .msg = &quiet };
+	struct owfs_check_param p = { .msg = &said_msg };
 	struct owfs_check_report rep;
 	unsigned int i;
 	int ret;
@@ -566,7 +554,7 @@ static int do_mkfs(struct run *r)
 
 static int do_check(struct run *r)
 {
-	struct owfs_check_param p = { .msg = &quiet };
+	struct owfs_check_param p = { .msg = &said_msg };
 	struct owfs_check_report rep;
 	int ret = owfs_check(&r->shim.bd, &p, &rep);
 

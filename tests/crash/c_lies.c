@@ -31,6 +31,7 @@
 #include "base/util.h"
 #include "check.h"
 #include "emubd_image.h"
+#include "said.h"
 
 #define DEVICE		(16ull << 20)
 #define BLOCK		4096u
@@ -200,21 +201,8 @@ struct run {
 
 static struct emubd *base[2];		/* one copy of metadata, and two */
 static struct model *base_model;
-static char said[8192];
 static uint64_t outcome[OUTCOMES], runs, violations;
 static bool verbose;
-
-static void remember(void *ctx, enum owfs_msg_level level, const char *line)
-{
-	size_t len = strlen(said);
-
-	(void)ctx;
-	(void)level;
-	if (len + strlen(line) + 3 < sizeof(said))
-		snprintf(said + len, sizeof(said) - len, "  %s\n", line);
-}
-
-static const struct owfs_msg quiet = { remember, NULL, OWFS_MSG_WARN };
 
 static void violation(struct run *r, const char *what, int ret)
 {
@@ -247,7 +235,7 @@ static struct model *last_state(const struct run *r)
 static int mount(struct run *r)
 {
 	struct owfs_fs_param p = {
-		.bd = &r->liar.bd, .env = &r->env.env, .msg = &quiet,
+		.bd = &r->liar.bd, .env = &r->env.env, .msg = &said_msg,
 		.cache = 1 << 20, .cut_extents = 4,
 		.discard = r->scene->discard,
 	};
@@ -448,7 +436,7 @@ static void use(struct run *r)
 
 static void check(struct run *r, struct emubd *e)
 {
-	struct owfs_check_param p = { .msg = &quiet };
+	struct owfs_check_param p = { .msg = &said_msg };
 	struct owfs_check_report rep;
 	unsigned int i;
 	int ret;

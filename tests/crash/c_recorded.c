@@ -32,6 +32,7 @@
 #include "file/file.h"
 #include "record.h"
 #include "rig.h"
+#include "said.h"
 #include "states.h"
 
 #define PIECE		4096u
@@ -62,20 +63,6 @@ struct recorded {
 	struct seen seen;
 	uint64_t judged, again, dumped, violations;
 };
-
-static char said[4096];
-
-static void remember(void *ctx, enum owfs_msg_level level, const char *line)
-{
-	size_t len = strlen(said);
-
-	(void)ctx;
-	(void)level;
-	if (len + strlen(line) + 3 < sizeof(said))
-		snprintf(said + len, sizeof(said) - len, "  %s\n", line);
-}
-
-static const struct owfs_msg quiet = { remember, NULL, OWFS_MSG_WARN };
 
 static void die(const char *what)
 {
@@ -281,7 +268,7 @@ static int judge_promises(struct recorded *r, struct owfs_fs *fs)
 
 static int judge_commit(struct recorded *r, struct emubd *e, unsigned int which)
 {
-	const struct owfs_check_param p = { .commits = which, .msg = &quiet };
+	const struct owfs_check_param p = { .commits = which, .msg = &said_msg };
 	struct owfs_check_report rep;
 	int ret = owfs_check(emubd_blkdev(e), &p, &rep);
 
@@ -300,7 +287,7 @@ static int judge_state(struct recorded *r, struct emubd *e)
 
 	said[0] = '\0';
 	rig_env_init(&env, r->seed);
-	ret = rig_mount(&fs, e, &env, 0, &quiet);
+	ret = rig_mount(&fs, e, &env, 0, &said_msg);
 	if (ret)
 		return wrong(r, "mount", NULL, ret);
 	rig_digest(fs, NULL, &ret);

@@ -12,6 +12,7 @@
 #include "file/attr.h"
 #include "file/file.h"
 #include "rig.h"
+#include "said.h"
 
 #define HOLDS	SEARCH_HOLDS
 #define RECOVERY_STEPS	10000	/* one that takes more does not end */
@@ -40,20 +41,6 @@ struct run {
 	struct seen seen;
 	struct owfs_inode *hold[HOLDS];
 };
-
-static char said[4096];			/* what owfs last said, for a failure's report */
-
-static void remember(void *ctx, enum owfs_msg_level level, const char *line)
-{
-	size_t len = strlen(said);
-
-	(void)ctx;
-	(void)level;
-	if (len + strlen(line) + 3 < sizeof(said))
-		snprintf(said + len, sizeof(said) - len, "  %s\n", line);
-}
-
-static const struct owfs_msg quiet = { remember, NULL, OWFS_MSG_WARN };
 
 static int violation(struct run *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -148,7 +135,7 @@ static int remount(struct run *r)
 	r->fs = NULL;
 	if (ret)
 		return ret;
-	return rig_mount(&r->fs, r->e, &r->env, 0, &quiet);
+	return rig_mount(&r->fs, r->e, &r->env, 0, &said_msg);
 }
 
 static int one_op(struct run *r)
@@ -219,7 +206,7 @@ static int run_forward(struct run *r)
 	unsigned int i;
 	int ret;
 
-	ret = rig_mount(&r->fs, r->e, &r->env, 0, &quiet);
+	ret = rig_mount(&r->fs, r->e, &r->env, 0, &said_msg);
 	if (ret)
 		return violation(r, "mount: %s", strerror(-ret));
 	hold_at_first(r);
@@ -260,7 +247,7 @@ static int reclaim_all(struct run *r)
  */
 static int run_recovery(struct run *r)
 {
-	int ret = rig_mount(&r->fs, r->e, &r->env, 0, &quiet);
+	int ret = rig_mount(&r->fs, r->e, &r->env, 0, &said_msg);
 
 	if (ret)
 		return violation(r, "mount: %s", strerror(-ret));
@@ -337,7 +324,7 @@ static int check_state(struct emubd *e, bool previous,
 {
 	struct owfs_check_param p = {
 		.commits = previous ? OWFS_CHECK_PREVIOUS : OWFS_CHECK_CURRENT,
-		.msg = &quiet,
+		.msg = &said_msg,
 	};
 	int ret = owfs_check(emubd_blkdev(e), &p, rep);
 
@@ -354,7 +341,7 @@ static int judge_commit(struct run *r, struct emubd *e, unsigned int flags,
 	int ret, k;
 
 	said[0] = 0;
-	ret = rig_mount(&fs, e, &r->env, flags, &quiet);
+	ret = rig_mount(&fs, e, &r->env, flags, &said_msg);
 	if (ret)
 		return violation(r, "%s: mount: %s", what, strerror(-ret));
 	d = rig_digest(fs, NULL, &ret);
@@ -422,7 +409,7 @@ static int settle(struct emubd *e, struct rig_env *env, unsigned int flags)
 	struct owfs_attr attr = { .mode = 0755 };
 	struct owfs_inode *root;
 	struct owfs_fs *fs;
-	int ret = rig_mount(&fs, e, env, flags, &quiet);
+	int ret = rig_mount(&fs, e, env, flags, &said_msg);
 
 	if (ret)
 		return ret;
@@ -624,7 +611,7 @@ static int set_up(struct search *s, struct rig_env *env, struct emubd *e,
 {
 	struct owfs_fs *fs;
 	unsigned int i;
-	int ret = rig_mount(&fs, e, env, 0, &quiet);
+	int ret = rig_mount(&fs, e, env, 0, &said_msg);
 
 	if (ret)
 		return -1;
