@@ -48,26 +48,10 @@ static inline void fine(void)
 	assert_int_equal(k.violations, 0);
 }
 
-/*
- * Everything is taken down before anything is judged: a test that failed
- * leaves nothing behind for the next one to wait for.
- */
 static inline int teardown(void **state)
 {
-	unsigned int bad = k.violations;
-	char why[sizeof(k.why)];
-	int ret = 0;
-
 	(void)state;
-	memcpy(why, k.why, sizeof(why));
-	if (bad)
-		kmodel_crash(&k);
-	else
-		ret = kmodel_unmount(&k);
-	emubd_destroy(e);
-	if (bad)
-		print_error("%s\n", why);
-	return bad || ret ? -1 : 0;
+	return kmodel_finish(&k, e);
 }
 
 static inline void said(const char *lines)

@@ -117,20 +117,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	unsigned int bad = k.violations;
-	char why[sizeof(k.why)];
-	int ret = 0;
-
 	(void)state;
-	memcpy(why, k.why, sizeof(why));
-	if (bad)
-		kmodel_crash(&k);
-	else
-		ret = kmodel_unmount(&k);
-	emubd_destroy(e);
-	if (bad)
-		print_error("%s\n", why);
-	return bad || ret ? -1 : 0;
+	return kmodel_finish(&k, e);
 }
 
 static void put(uint64_t pos, uint64_t len, int c)

@@ -510,3 +510,20 @@ int kmodel_unlink(struct kmodel *k, struct kfile *f)
 	file_free(f);
 	return 0;
 }
+
+int kmodel_finish(struct kmodel *k, struct emubd *e)
+{
+	unsigned int bad = k->violations;
+	char why[sizeof(k->why)];
+	int ret = 0;
+
+	memcpy(why, k->why, sizeof(why));
+	if (bad)
+		kmodel_crash(k);
+	else
+		ret = kmodel_unmount(k);
+	emubd_destroy(e);
+	if (bad)
+		fprintf(stderr, "%s\n", why);
+	return bad || ret ? -1 : 0;
+}

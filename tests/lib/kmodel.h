@@ -110,6 +110,12 @@ int kmodel_start_plain(struct kmodel *k, struct owfs_fs *fs, struct emubd *e);
 int kmodel_unmount(struct kmodel *k);
 /* The power fails. */
 void kmodel_crash(struct kmodel *k);
+/*
+ * The end of a test: everything is taken down, @e too, before anything is
+ * judged, so that one that failed leaves nothing for the next to wait for.
+ * 0, or -1 and the violation was printed.
+ */
+int kmodel_finish(struct kmodel *k, struct emubd *e);
 
 void kmodel_violation(struct kmodel *k, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

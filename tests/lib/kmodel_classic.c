@@ -61,18 +61,12 @@ int kmodel_plain_read(struct kmodel *k, struct kfile *f, uint64_t pos,
 
 int kmodel_plain_truncate(struct kmodel *k, struct kfile *f, uint64_t size)
 {
-	struct fuse_setattr_in in = { .valid = FATTR_SIZE, .size = size };
-	struct fuse_attr_out out;
-	int ret = kmodel_call(k, FUSE_SETATTR, f->nodeid, &in, sizeof(in), &out,
-			      sizeof(out), NULL);
+	const struct fuse_setattr_in in = { .valid = FATTR_SIZE, .size = size };
+	int ret = km_setattr_size(k, f, &in);
 
-	if (ret)
-		return ret;
-	if (out.attr.size != size)
-		kmodel_violation(k, "%s: truncated to %llu", f->name,
-				 (unsigned long long)out.attr.size);
-	km_want_resize(f, size);
-	return 0;
+	if (!ret)
+		km_want_resize(f, size);
+	return ret;
 }
 
 int kmodel_plain_fallocate(struct kmodel *k, struct kfile *f, int mode,

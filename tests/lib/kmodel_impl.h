@@ -74,6 +74,10 @@ km_source(const struct fuse_file_iomap *rd, const struct fuse_file_iomap *wr)
 
 /* kmodel_page.c: what users expect, and the page cache */
 void km_want_resize(struct kfile *f, uint64_t size);
+/* SETATTR with a size; it has to be what is answered. */
+struct fuse_setattr_in;
+int km_setattr_size(struct kmodel *k, struct kfile *f,
+		    const struct fuse_setattr_in *in);
 void km_want_bytes(struct kmodel *k, struct kfile *f, uint64_t pos,
 		   uint64_t len, const void *data);
 void km_want_zeroes(struct kmodel *k, struct kfile *f, uint64_t pos,

@@ -5,22 +5,30 @@
 #include <linux/falloc.h>
 #include <linux/fuse.h>
 
+int km_setattr_size(struct kmodel *k, struct kfile *f,
+		    const struct fuse_setattr_in *in)
+{
+	struct fuse_attr_out out;
+	int ret = kmodel_call(k, FUSE_SETATTR, f->nodeid, in, sizeof(*in), &out,
+			      sizeof(out), NULL);
+
+	if (!ret && out.attr.size != in->size)
+		kmodel_violation(k, "%s: truncated to %llu, not to %llu", f->name,
+				 (unsigned long long)out.attr.size,
+				 (unsigned long long)in->size);
+	return ret;
+}
+
 static int setattr_size(struct kmodel *k, struct kfile *f, uint64_t size)
 {
-	struct fuse_setattr_in in = {
+	const struct fuse_setattr_in in = {
 		.valid = FATTR_SIZE | FATTR_MTIME | FATTR_CTIME, .size = size,
 		.mtime = 1700000003, .ctime = 1700000003,
 	};
-	struct fuse_attr_out out;
-	int ret = kmodel_call(k, FUSE_SETATTR, f->nodeid, &in, sizeof(in), &out,
-			      sizeof(out), NULL);
+	int ret = km_setattr_size(k, f, &in);
 
 	if (ret)
 		return ret;
-	if (out.attr.size != size)
-		kmodel_violation(k, "%s: truncated to %llu, not to %llu", f->name,
-				 (unsigned long long)out.attr.size,
-				 (unsigned long long)size);
 	f->disk_size = size;
 	f->size_unsure = false;
 	return 0;
