@@ -282,39 +282,27 @@ static bool is_written_directly(struct owfs_inode *inode, off_t pos)
 
 /*
  * No thread waits for another request: they could all do so, and none be left
- * to serve it.  False: what @a was to wait for is over already.
+ * to serve it.  0: put aside, and whoever ends the write goes on with it, maybe
+ * before this returns; 1: the write is over already.
  */
-static bool park(struct server *srv, struct owfs_inode *inode,
-		 struct server_parked *a)
-{
-	struct server_parked **p;
-	bool there;
-
-	pthread_mutex_lock(&srv->park_lock);
-	a->next = srv->parked;
-	srv->parked = a;
-	pthread_mutex_unlock(&srv->park_lock);
-	if (is_written_directly(inode, a->pos))
-		return true;
-	pthread_mutex_lock(&srv->park_lock);
-	for (p = &srv->parked; *p && *p != a; p = &(*p)->next)
-		;
-	there = *p;
-	if (there)
-		*p = a->next;
-	pthread_mutex_unlock(&srv->park_lock);
-	return !there;		/* else somebody has woken it up */
-}
-
-static int begin_parked(struct server *srv, struct owfs_inode *inode,
-			const struct server_parked *what)
+static int park(struct server *srv, struct owfs_inode *inode,
+		const struct server_parked *what)
 {
 	struct server_parked *a = malloc(sizeof(*a));
+	bool wait;
 
 	if (!a)
 		return -ENOMEM;
 	*a = *what;
-	if (park(srv, inode, a))
+	/* who ends a write looks for us after that, and takes the lock for it */
+	pthread_mutex_lock(&srv->park_lock);
+	wait = is_written_directly(inode, a->pos);
+	if (wait) {
+		a->next = srv->parked;
+		srv->parked = a;
+	}
+	pthread_mutex_unlock(&srv->park_lock);
+	if (wait)
 		return 0;
 	free(a);
 	return 1;
@@ -337,7 +325,7 @@ static void begin(struct server *srv, const struct server_parked *a)
 				      a->opflags & FUSE_IOMAP_OP_NOWAIT, &km);
 		parked = ret == -EINPROGRESS;
 		if (parked)
-			ret = begin_parked(srv, inode, a);
+			ret = park(srv, inode, a);
 	} while (ret == 1);
 	/* what must be one write cannot go another way: it may be tried again */
 	if (ret == -ENOSYS && (a->opflags & FUSE_IOMAP_OP_ATOMIC))

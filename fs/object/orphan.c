@@ -27,7 +27,8 @@
 #define REMOVE_EXTENTS	4u
 
 struct owfs_reclaim {
-	pthread_mutex_t rc_lock;	/* innermost: taken by any put */
+	pthread_mutex_t rc_lock;	/* taken by any put; inside it only the
+					   lock of trans/mend.c */
 	pthread_cond_t rc_work;
 	owfs_ino_t *rc_ring;		/* rc_size (a power of two) numbers, */
 	size_t rc_head, rc_n, rc_size;	/* rc_n of them from rc_head on */
