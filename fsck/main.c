@@ -33,6 +33,7 @@ struct run {
 	const struct options *o;
 	struct owfs_blkdev *bd;
 	struct owfs_super sb;		/* as it was at first */
+	bool has_super;			/* it could be read */
 	struct online *online;		/* it is mounted; else NULL */
 	struct progress progress;
 	FILE *out;			/* where problems go */
@@ -58,9 +59,10 @@ static bool has_moved(struct run *run)
 	struct owfs_slots slots;
 
 	if (owfs_super_read(run->bd, &now, &slots, NULL))
-		return true;
-	if (now.seq == run->sb.seq)
+		return run->has_super;
+	if (run->has_super && now.seq == run->sb.seq)
 		return false;
+	run->has_super = true;
 	run->sb = now;
 	return true;
 }
@@ -279,9 +281,8 @@ static bool is_clean(struct run *run)
 	const struct owfs_super *sb = &run->sb;
 	struct owfs_slots slots;
 
-	if (owfs_super_read(run->bd, &run->sb, &slots, NULL))
-		return false;
-	return !run->o->force && slots.bad == 0 &&
+	run->has_super = !owfs_super_read(run->bd, &run->sb, &slots, NULL);
+	return run->has_super && !run->o->force && slots.bad == 0 &&
 	       (sb->state & OWFS_STATE_CLEAN) &&
 	       !(sb->state & OWFS_STATE_ERROR) &&
 	       sb->nblocks * sb->blocksize <= run->bd->size;

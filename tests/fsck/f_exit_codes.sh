@@ -53,6 +53,8 @@ t_expect 8 "$FSCK" "$T"
 truncate -s 20M "$T/zero"
 t_expect 8 "$FSCK" "$T/zero"
 t_expect_out 'holds no owfs' "$FSCK" "$T/zero"
+t_expect_out 'holds no owfs' "$FSCK" -n "$T/zero"
+t_expect_out 'holds no owfs' "$FSCK" -f -n "$T/zero"
 truncate -s 100 "$T/tiny"
 t_expect 8 "$FSCK" -f "$T/tiny"
 
