@@ -425,22 +425,34 @@ static int set_options(struct owfs_opts *o, char *list, bool sloppy)
 static void usage(const struct owfs_opts *o)
 {
 	if (o->helper)
-		printf("usage: %s DEVICE MOUNTPOINT [-sfnv] [-N NAMESPACE] [-o OPTIONS]\n",
+		printf("usage: %s DEVICE MOUNTPOINT [-fnrsvw] [-N NAMESPACE] [-t TYPE]\n"
+		       "                  [-o OPTIONS]\n",
 		       o->prog);
 	else
-		printf("usage: %s [-f] [-d] [-V] [-h] [-o OPTIONS] DEVICE MOUNTPOINT\n"
+		printf("usage: %s [-dfrw] [-o OPTIONS] DEVICE MOUNTPOINT\n"
 		       "  -f   stay in the foreground\n"
 		       "  -d   show every request (implies -f)\n"
+		       "  -r   the same as -o ro\n"
+		       "  -w   the same as -o rw\n"
 		       "  -V   print the version\n"
 		       "  -h   print this\n", o->prog);
 	printf("options: ro rw commit=SEC errors=remount-ro|shutdown discard cache=SIZE\n"
 	       "         iomap=auto|on|off threads=N spin=USEC plain allow_other\n"
 	       "         uid=USER gid=GROUP offset=BYTES sizelimit=BYTES writeback\n"
-	       "         nosandbox, and those of mount(8): nosuid nodev noexec noatime ...\n");
+	       "         sync dirsync nosandbox, and those of mount(8): nosuid nodev noexec noatime ...\n");
+}
+
+/* @word: what stands before the next argument, of which a letter may be wrong. */
+static int bad_option(const struct owfs_opts *o, const char *word)
+{
+	const char letter[] = { '-', (char)optopt, '\0' };
+
+	return complain(o, "unknown option \"%s\"; %s -h lists the options",
+			strncmp(word, "--", 2) ? letter : word, o->prog);
 }
 
 /* One dashed argument; 1: exit with 0. */
-static int take_flag(struct owfs_opts *o, int c, bool *sloppy)
+static int take_flag(struct owfs_opts *o, int c, const char *word, bool *sloppy)
 {
 	switch (c) {
 	case 'h':
@@ -476,8 +488,11 @@ static int take_flag(struct owfs_opts *o, int c, bool *sloppy)
 		o->readonly = false;
 		o->insist_rw = true;
 		return 0;
+	case ':':
+		return complain(o, "-%c needs a value; %s -h lists the options",
+				optopt, o->prog);
 	default:
-		return complain(o, "bad arguments; try %s -h", o->prog);
+		return bad_option(o, word);
 	}
 }
 
@@ -492,13 +507,20 @@ struct cmdline {
 static int take_flags(struct owfs_opts *o, int argc, char **argv,
 		      struct cmdline *cl)
 {
-	const char *letters = o->helper ? "hVdfsvnrwN:t:o:" : "hVdfrwo:";
+	static const struct option words[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 }
+	};
+	const char *letters = o->helper ? ":hVdfsvnrwN:t:o:" : ":hVdfrwo:";
 	int c, ret = 0;
 
 	optind = 0;	/* also forget what an earlier call left in the middle */
-	while (!ret && (c = getopt(argc, argv, letters)) != -1) {
+	opterr = 0;
+	while (!ret && (c = getopt_long(argc, argv, letters, words,
+					NULL)) != -1) {
 		if (c != 'o')
-			ret = take_flag(o, c, &cl->sloppy);
+			ret = take_flag(o, c, argv[optind - 1], &cl->sloppy);
 		else if (cl->nlists == LISTS_MAX)
 			ret = complain(o, "too many -o");
 		else

@@ -123,6 +123,9 @@ static void test_letters_of_the_command_line(void **state)
 	assert_true(o.helper && o.fake && o.verbose && !o.foreground);
 	/* both print and are done, whatever else is there */
 	assert_int_equal(parse(&o, "owfs-fuse -V"), 1);
+	assert_int_equal(parse(&o, "owfs-fuse --version"), 1);
+	assert_int_equal(parse(&o, "owfs-fuse --help"), 1);
+	refuse("owfs-fuse --halp");
 	assert_int_equal(parse(&o, "owfs-fuse -h nonsense"), 1);
 	assert_int_equal(parse(&o, "mount.owfs -h"), 1);
 	refuse("owfs-fuse -N 1 IMAGE DIR");
