@@ -97,7 +97,7 @@ static int parse(struct options *o, int argc, char **argv)
 	int opt;
 
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "jbo:Vh", longopts, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, ":jbo:Vh", longopts, NULL)) != -1) {
 		switch (opt) {
 		case 'j':
 			o->json = true;
@@ -115,6 +115,9 @@ static int parse(struct options *o, int argc, char **argv)
 		case 'h':
 			o->help = true;
 			return 0;
+		case ':':
+			return complain("-%c needs a value; " PROGRAM
+					" -h lists the options", optopt);
 		default:
 			return complain("unknown option \"%s\"; " PROGRAM
 					" -h lists the options",

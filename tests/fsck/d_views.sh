@@ -34,6 +34,7 @@ t_expect 1 "$DUMP" --nonsense "$IMG"
 t_expect 1 "$DUMP" "$IMG" inode
 t_expect 1 "$DUMP" "$IMG" inode x
 t_expect 1 "$DUMP" "$IMG" inode 99
+t_expect_out '-o needs a value' "$DUMP" -o
 t_expect 1 "$DUMP" "$IMG" superblock 1
 t_expect 1 "$DUMP" "$IMG" path /none
 t_expect 1 "$DUMP" --before "$IMG"
