@@ -62,7 +62,7 @@ static void usage(FILE *out)
 "                 [-n] [-q] [-v] [-o offset=BYTES,sizelimit=BYTES] DEVICE [SIZE]\n"
 "\n"
 "  DEVICE         block device or image file\n"
-"  SIZE           bytes, or with K, M, G, T; an image file is created or extended\n"
+"  SIZE           bytes, or with K, M, G, T, P, E; an image file is created or extended\n"
 "  -f             overwrite what is there, wiping its signatures\n"
 "  -L label       at most %u bytes\n"
 "  -U uuid        instead of a random one\n"
