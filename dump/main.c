@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/sandbox.h"
+#include "base/stdfds.h"
 #include "base/util.h"
 #include "dump.h"
 #include "io/window.h"
@@ -292,6 +293,7 @@ int main(int argc, char **argv)
 	struct options o = { 0 };
 	int ret = parse(&o, argc, argv);
 
+	owfs_stdfds_take();
 	if (ret)
 		return ret;
 	if (o.version)

@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "base/sandbox.h"
+#include "base/stdfds.h"
 #include "check.h"
 #include "io/devlock.h"
 #include "io/window.h"
@@ -505,6 +506,7 @@ int main(int argc, char **argv)
 	struct options o;
 	int ret = options_parse(&o, argc, argv);
 
+	owfs_stdfds_take();
 	/* tables that grew, or belong to the commit before, go back at once */
 	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
 	if (ret)

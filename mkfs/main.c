@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/size.h"
+#include "base/stdfds.h"
 #include "mkfs.h"
 #include "signature.h"
 #include "target.h"
@@ -357,6 +358,7 @@ int main(int argc, char **argv)
 	bool done = false;
 	int ret;
 
+	owfs_stdfds_take();
 	msg.ctx = &o;
 	/* a limit on the size of files is an error like others */
 	signal(SIGXFSZ, SIG_IGN);

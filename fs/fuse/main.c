@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* owfs-fuse, and mount.owfs and mount.fuse.owfs, which are the same program. */
+#include "base/stdfds.h"
 #include "fuse/mnt.h"
 #include "fuse/server.h"
 
@@ -11,8 +12,10 @@ int main(int argc, char **argv)
 		.session = &server.session,
 	};
 	struct owfs_opts o;
-	int ret = owfs_opts_parse(&o, argc, argv);
+	int ret;
 
+	owfs_stdfds_take();
+	ret = owfs_opts_parse(&o, argc, argv);
 	if (ret)
 		return ret < 0 ? 1 : 0;
 	if (o.fake)

@@ -55,6 +55,9 @@ t_expect 8 "$FSCK" "$T/zero"
 t_expect_out 'holds no owfs' "$FSCK" "$T/zero"
 t_expect_out 'holds no owfs' "$FSCK" -n "$T/zero"
 t_expect_out 'holds no owfs' "$FSCK" -f -n "$T/zero"
+# what cannot be said is not written on the image instead
+"$FSCK" -y "$T/zero" >&- 2>&- || true
+cmp -n $((20 << 20)) "$T/zero" /dev/zero || t_fail "a message is on the image"
 truncate -s 100 "$T/tiny"
 t_expect 8 "$FSCK" -f "$T/tiny"
 
