@@ -168,6 +168,6 @@ int options_parse(struct options *o, int argc, char **argv)
 				"--scrub goes with none of -n, -p, -y, --undo and --restore");
 	if (o->restore && (o->undo || o->mode))
 		return complain(EXIT_USAGE,
-				"--restore goes with no other option but -o");
+				"--restore goes with none of -n, -p, -y and --undo");
 	return 0;
 }
