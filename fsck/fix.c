@@ -90,6 +90,11 @@ static void count_refusal(struct fixes *fx, enum owfs_problem what)
 		fx->refused_hole++;
 	if (keeps_blocks(what))
 		fx->refused_loss++;
+	if (owfs_problem_info(what)->class == OWFS_CLASS_DANGER)
+		fx->refused_danger++;
+	if (owfs_problem_info(what)->number / 100 == 3 ||
+	    what == BAD_ROOT_DIR || what == BAD_DIR_LOOP)
+		fx->refused_items++;
 }
 
 bool fixes_answer(struct fixes *fx, enum owfs_problem what, const char *line)
@@ -265,10 +270,22 @@ void fix_move(struct check *ck, struct owfs_key key, uint64_t hash)
 	note_key(ck, FIX_ITEMS, FIX_MOVE, key, to);
 }
 
+/*
+ * What the inode coming by was said to have, and is not to be touched, the sums
+ * over its items may leave out, or count twice.
+ */
+static bool is_in_doubt(const struct check *ck, enum fix_phase ph)
+{
+	const struct fixes *fx = ck->fixes;
+
+	return fx->only_safe && ph == FIX_ITEMS &&
+	       fx->refused_items > ck->obj.refused_before;
+}
+
 void fix_attr(struct check *ck, enum fix_phase ph, owfs_ino_t ino,
 	      enum fix_attr attr, uint64_t value)
 {
-	struct fix *f = note(ck, ph, FIX_ATTR);
+	struct fix *f = is_in_doubt(ck, ph) ? NULL : note(ck, ph, FIX_ATTR);
 
 	if (!f)
 		return;

@@ -71,7 +71,7 @@ struct fixes {
 	bool (*ask)(void *ctx, const struct owfs_problem_info *info,
 		    const char *line);
 	void *ask_ctx;
-	bool only_safe;			/* one no, and nothing is changed */
+	bool only_safe;			/* nobody looks: leave alone what is in doubt */
 
 	/* over all rounds */
 	struct said *said;
@@ -87,6 +87,8 @@ struct fixes {
 	unsigned int refused_map;	/* of them, what makes writing unsafe */
 	unsigned int refused_hole;	/* of them, parts of the tree */
 	unsigned int refused_loss;	/* of them, what may own blocks */
+	unsigned int refused_danger;	/* of them, what forbids writing */
+	unsigned int refused_items;	/* of them, what names depend on */
 	unsigned int map_bad;		/* the map needs to be rebuilt ... */
 	unsigned int map_leak, map_count;	/* ... or only to be exact */
 	unsigned int slots;		/* superblocks to be written: bit mask */

@@ -54,6 +54,7 @@ struct object {
 	owfs_ino_t ino;			/* 0: none */
 	bool has_item;			/* ... of the inode */
 	bool good;			/* ... and attr is what it says */
+	unsigned int refused_before;	/* fixes->refused_items when it began */
 	unsigned int blamed;		/* types of items that it cannot have: bits */
 	bool bad_link;			/* the target cannot be believed */
 	unsigned int types;		/* of items seen: bits */

@@ -145,7 +145,7 @@ static int repair(struct run *run, struct owfs_check_report *r)
 		.check = check_param(run, &msg),
 		.ask = ask,
 		.ask_ctx = run,
-		.all_or_nothing = run->o->mode == 'p',
+		.only_safe = run->o->mode == 'p',
 	};
 	struct owfs_repair_report report;
 	int ret = owfs_repair(run->bd, &p, &report);
@@ -225,7 +225,7 @@ static void tell_problems(const struct run *run,
 	       by_class[OWFS_CLASS_DANGER], by_class[OWFS_CLASS_LOSS],
 	       by_class[OWFS_CLASS_COUNT]);
 	if (run->o->mode == 'p')
-		printf("%s: not all of it is safe to repair without a look: run fsck.owfs by hand\n",
+		printf("%s: UNEXPECTED INCONSISTENCY: what is left is not safe to repair without a look; run fsck.owfs by hand\n",
 		       run->o->path);
 }
 
@@ -235,12 +235,23 @@ static void tell_corrected(const struct run *run)
 	       run->corrected == 1 ? "" : "s");
 }
 
+/*
+ * What was left counts, whatever else was corrected: a second run says the same.
+ * But whoever started it with -p has to know that it wrote, before he looks.
+ */
+static int status_of(const struct run *run, const struct owfs_check_report *r)
+{
+	int corrected = run->corrected ? EXIT_CORRECTED : 0;
+
+	if (!r->problems)
+		return corrected;
+	return EXIT_LEFT | (run->o->mode == 'p' ? corrected : 0);
+}
+
 static int verdict(struct run *run, int ret, const struct owfs_check_report *r)
 {
 	const char *path = run->o->path;
-	/* what was left counts, whatever else was corrected */
-	int status = r->problems ? EXIT_LEFT :
-		     run->corrected ? EXIT_CORRECTED : 0;
+	int status = status_of(run, r);
 
 	if (run->corrected)
 		tell_corrected(run);

@@ -30,7 +30,7 @@ void options_usage(FILE *out)
 "       " PROGRAM " -n | --scrub [-v] [-C fd] MOUNTPOINT\n"
 "\n"
 "  -n      change nothing; works on a filesystem in use\n"
-"  -p, -a  no questions: repair if all that is wrong is safe to repair\n"
+"  -p, -a  no questions: repair what is safe to repair, and stop for the rest\n"
 "  -y      yes to all questions\n"
 "  -f      check although it is clean, the commit before the last, too\n"
 "  -v      say more\n"

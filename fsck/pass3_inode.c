@@ -417,6 +417,8 @@ int pass3_item(struct check *ck, const struct owfs_key *key, const void *val,
 	if (ino != ck->obj.ino) {
 		object_end(ck);
 		object_begin(&ck->obj, ino);
+		if (ck->fixes)
+			ck->obj.refused_before = ck->fixes->refused_items;
 	}
 	if (!type_is_known(type)) {
 		problem(ck, BAD_ITEM_TYPE, "inode", ino, "type=%u offset=%"

@@ -10,6 +10,19 @@
  *	the space map	exactly, when all owners are known
  *
  * The first of these with something to do is this round's commit.
+ *
+ * Where only what is safe is to be repaired, and something else is wrong too,
+ * a repair must not take away what that needs:
+ *
+ *	a commit replaces the commit before the last, of which the items below a
+ *	hole are, or to which all goes back; and with what forbids writing it
+ *	would do damage: only superblocks are written then
+ *
+ *	the map of a group that is lost is made from what owns blocks, and an
+ *	item that was left may own some: only superblocks, too
+ *
+ *	sums of an inode whose items are in doubt stay (fix.c), and so do link
+ *	counts, parents and types while an entry may be among those items
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -203,6 +216,22 @@ static int apply_supers(struct check *ck)
 	return 1;
 }
 
+/* Names are what items say, and some of those may not be what they were. */
+static bool is_withheld(const struct fixes *fx, int phase)
+{
+	return fx->only_safe && phase == FIX_NAMES && fx->refused_items;
+}
+
+/* Nobody looks, and a commit could cost what the rest of the repair needs. */
+static bool must_not_commit(const struct check *ck)
+{
+	const struct fixes *fx = ck->fixes;
+	bool map_lost = ck->report->count[BAD_MAP_READ] != 0;
+
+	return fx->only_safe && (ck->holes || fx->refused_danger ||
+				 (fx->refused_loss && map_lost));
+}
+
 static int apply_notes(struct check *ck)
 {
 	struct fixes *fx = ck->fixes;
@@ -211,7 +240,7 @@ static int apply_notes(struct check *ck)
 	if (fx->list[FIX_HOLES].n)
 		return fix_holes(ck);
 	for (i = 0; i < FIX_PHASES; i++)
-		if (fx->list[i].n)
+		if (fx->list[i].n && !is_withheld(fx, i))
 			return apply_list(ck, &fx->list[i]);
 	return 0;
 }
@@ -224,7 +253,8 @@ static int apply_map(struct check *ck)
 
 	if (fx->map_bad || (exact && (fx->map_leak || fx->map_count)))
 		return fix_map(ck, exact);
-	if (fx->previous && !ck->holes)
+	/* ... and who looks may find there what is wrong with the last */
+	if (fx->previous && !ck->holes && !(fx->only_safe && fx->refused))
 		return move_commits(ck, &ck->sb.root[0]);
 	return 0;
 }
@@ -245,7 +275,7 @@ static int apply_problems(struct check *ck)
 	if (ret != 1)
 		return ret;
 	/* a map that was not to be corrected would give away what is in use */
-	if (fx->refused_map)
+	if (fx->refused_map || must_not_commit(ck))
 		return 0;
 	/* ... and so would one that does not know of what was not to be cut off */
 	if (ck->holes && fx->refused_hole && fx->map_bad)
@@ -264,8 +294,6 @@ static int apply_round(struct check *ck)
 	struct fixes *fx = ck->fixes;
 	int ret;
 
-	if (fx->only_safe && fx->refused)
-		return 0;
 	ret = apply_problems(ck);
 	if (fx->applied) {
 		fx->on_the_way |= fx->committed;
@@ -335,7 +363,7 @@ int owfs_repair(struct owfs_blkdev *bd, const struct owfs_repair_param *param,
 		.fixes = {
 			.ask = param->ask,
 			.ask_ctx = param->ask_ctx,
-			.only_safe = param->all_or_nothing,
+			.only_safe = param->only_safe,
 		},
 	};
 	int ret;

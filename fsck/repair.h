@@ -21,7 +21,11 @@ struct owfs_repair_param {
 	bool (*ask)(void *ctx, const struct owfs_problem_info *info,
 		    const char *line);
 	void *ask_ctx;
-	bool all_or_nothing;		/* -p: one no, and nothing is changed */
+	/*
+	 * -p: @ask says yes to what is safe and no to the rest.  What the rest
+	 * may still need stays as it is: see repair.c.
+	 */
+	bool only_safe;
 };
 
 struct owfs_repair_report {

@@ -34,7 +34,7 @@ for options in -f '-f -n' '-f -p'; do
 	t_expect 4 "$FSCK" $options "$img"
 done
 t_expect_out 'cannot be read, everything below' "$FSCK" -f "$img"
-t_expect_out 'not all of it is safe' "$FSCK" -f -p "$img"
+t_expect_out 'UNEXPECTED INCONSISTENCY' "$FSCK" -f -p "$img"
 t_expect_out 'problem 201 \(node-read\): 1' "$FSCK" -f -v "$img"
 before=$(cksum < "$img")
 t_expect 4 "$FSCK" -f -p "$img"

@@ -55,17 +55,24 @@ static bool report_names(const struct report *r, owfs_ino_t ino)
 	return false;
 }
 
-int repair(struct image *im, struct report *text, struct owfs_repair_report *r)
+static int repair_as(struct image *im, bool only_safe, struct report *text,
+		     struct owfs_repair_report *r)
 {
 	const struct owfs_msg msg = { collect, text, OWFS_MSG_WARN };
 	const struct owfs_repair_param p = {
 		.check = { .commits = OWFS_CHECK_CURRENT | OWFS_CHECK_PREVIOUS,
 			   .msg = &msg },
 		.env = &im->env.env,
-		.ask = ask_yes,
+		.ask = only_safe ? ask_safe : ask_yes,
+		.only_safe = only_safe,
 	};
 
 	return owfs_repair(emubd_blkdev(im->e), &p, r);
+}
+
+int repair(struct image *im, struct report *text, struct owfs_repair_report *r)
+{
+	return repair_as(im, false, text, r);
 }
 
 /* --------------------------------------------------------------- what it was */
@@ -283,6 +290,29 @@ const char *scene_use(struct image *im)
 	if (image_check(im, OWFS_CHECK_CURRENT | OWFS_CHECK_PREVIOUS, &r) ||
 	    r.problems)
 		return "is not sound after use";
+	return NULL;
+}
+
+const char *judge_safely(struct image *im, const struct scene *s,
+			 struct report *text, uint32_t *keep)
+{
+	struct owfs_repair_report r;
+	struct report unread = { 0 };
+	struct image at_once;
+	uint64_t hash;
+	int ret;
+
+	image_fork(&at_once, im);
+	ret = repair(&at_once, &unread, &r);
+	*keep = ret || r.left.problems ? 0 : scene_intact(&at_once, s);
+	image_free(&at_once);
+	free(unread.text);
+	ret = repair_as(im, true, text, &r);
+	hash = emubd_hash(im->e);
+	if (repair_as(im, true, text, &r) != ret)
+		return "a second safe repair says something else";
+	if (r.changed || emubd_hash(im->e) != hash)
+		return "a second safe repair goes on";
 	return NULL;
 }
 

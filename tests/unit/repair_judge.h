@@ -66,6 +66,14 @@ const char *scene_compare(struct image *im, const struct scene *s,
 /* NULL, or: it cannot be mounted and used, or is not sound afterwards. */
 const char *scene_use(struct image *im);
 
+/*
+ * Before judge(): as fsck.owfs -p does it, which must cost nothing that the whole
+ * repair would have kept.  *@keep: files that are to be what they were, at the
+ * end, as scene_intact() says it.  NULL, or what is wrong.
+ */
+const char *judge_safely(struct image *im, const struct scene *s,
+			 struct report *text, uint32_t *keep);
+
 /* NULL, or what is wrong.  @whole: no problem is left. */
 const char *judge(struct image *im, const struct scene *s, struct report *text,
 		  const struct touched *t, bool *whole);

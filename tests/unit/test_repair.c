@@ -20,12 +20,12 @@
 static int repair_with(struct image *im,
 		       bool (*ask)(void *, const struct owfs_problem_info *,
 				   const char *),
-		       bool all_or_nothing, struct owfs_repair_report *r)
+		       bool only_safe, struct owfs_repair_report *r)
 {
 	struct owfs_repair_param p = image_repair_param(im);
 
 	p.ask = ask;
-	p.all_or_nothing = all_or_nothing;
+	p.only_safe = only_safe;
 	return owfs_repair(emubd_blkdev(im->e), &p, r);
 }
 
