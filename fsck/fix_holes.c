@@ -424,6 +424,7 @@ static int mend_holes(struct salvage *sv, const struct fix *hole, size_t n,
 		      bool first)
 {
 	size_t *saved = calloc(n, sizeof(*saved)), i;
+	struct suspects sus = { NULL, 0 };
 	int ret;
 
 	if (!saved)
@@ -435,9 +436,11 @@ static int mend_holes(struct salvage *sv, const struct fix *hole, size_t n,
 		ret = fill(sv, &hole[i], &saved[i]);
 	for (i = 0; i < n && !ret && first; i++)
 		if (!hole[i].value && !saved[i])
-			ret = fix_older(sv->ck, sv->fs, &hole[i]);
+			ret = fix_older(sv->ck, sv->fs, &hole[i], &sus);
 	if (!ret)
 		ret = plant(sv);
+	if (!ret)
+		ret = suspects_name(sv->fs, &sus);
 	if (ret)	/* what is half done must not be committed */
 		owfs_commit_poison(sv->fs, ret);
 	else
@@ -446,6 +449,7 @@ static int mend_holes(struct salvage *sv, const struct fix *hole, size_t n,
 		tell(sv, &hole[i], saved[i]);
 	sv->ck->fixes->applied += !ret;
 	free(saved);
+	free(sus.v);
 	return ret == -EAGAIN ? -ENOSPC : ret;
 }
 

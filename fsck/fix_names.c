@@ -221,11 +221,11 @@ static void give_name(struct owfs_inode_item *d, owfs_ino_t dir, bool is_dir)
 		d->nlink = cpu_to_le32(1);
 }
 
-static int connect_once(struct owfs_fs *fs, owfs_ino_t ino)
+int names_connect(struct owfs_fs *fs, owfs_ino_t ino, const char *wish)
 {
 	struct owfs_inode_item lf, d;
 	struct owfs_dirslot slot;
-	char wish[32], name[OWFS_NAME_MAX + 1];
+	char name[OWFS_NAME_MAX + 1];
 	struct owfs_trans tr;
 	uint32_t mode;
 	owfs_ino_t dir;
@@ -239,7 +239,6 @@ static int connect_once(struct owfs_fs *fs, owfs_ino_t ino)
 		ret = get_inode(fs, dir, &lf);
 	if (!ret)
 		ret = get_inode(fs, ino, &d);
-	snprintf(wish, sizeof(wish), "#%" PRIu64, ino);
 	if (!ret)
 		ret = find_name(fs, dir, wish, false, name, sizeof(name),
 				&slot);
@@ -268,6 +267,8 @@ static int make_root(struct owfs_fs *fs)
 
 int names_apply(struct owfs_fs *fs, const struct fix *f)
 {
+	owfs_ino_t ino = owfs_key_ino(&f->key);
+	char wish[32];
 	int ret;
 
 	switch (f->kind) {
@@ -275,7 +276,8 @@ int names_apply(struct owfs_fs *fs, const struct fix *f)
 		OWFS_RETRY(fs, ret, remove_once(fs, f));
 		return ret;
 	case FIX_LOST:
-		OWFS_RETRY(fs, ret, connect_once(fs, owfs_key_ino(&f->key)));
+		snprintf(wish, sizeof(wish), "#%" PRIu64, ino);
+		OWFS_RETRY(fs, ret, names_connect(fs, ino, wish));
 		return ret;
 	case FIX_ROOT:
 		return make_root(fs);

@@ -5,11 +5,14 @@
  * They are older than what was lost, so each inode that gets some is named as
  * suspect.  What they say of data holds only where nothing newer has the blocks:
  * both commits are intact, so blocks that the last does not use are still what
- * the one before had put there.  An inode whose blocks are claimed gets nothing.
+ * the one before had put there.  A file with claimed blocks is not what it was:
+ * what is left of it becomes another inode, with holes, that only lost+found
+ * names, and as suspect; entries of its own never lead there.
  *
  * That is so until the repair has made a commit; only its first may do this.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,11 +28,37 @@ struct older_item {
 struct older {
 	struct check *ck;
 	struct owfs_fs *fs;
+	struct suspects *sus;
 	struct older_item *v;
 	size_t n, cap;
 	unsigned char *bytes;
 	size_t nbytes, bytes_cap;
 };
+
+int suspects_add(struct suspects *s, owfs_ino_t was, owfs_ino_t ino)
+{
+	struct suspect *v = realloc(s->v, (s->n + 1) * sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	s->v = v;
+	v[s->n++] = (struct suspect){ was, ino };
+	return 0;
+}
+
+int suspects_name(struct owfs_fs *fs, const struct suspects *s)
+{
+	char wish[40];
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < s->n && !ret; i++) {
+		snprintf(wish, sizeof(wish), "#%" PRIu64 ".suspect",
+			 s->v[i].was);
+		ret = names_connect(fs, s->v[i].ino, wish);
+	}
+	return ret;
+}
 
 static int make_room(struct older *o, size_t len)
 {
@@ -107,37 +136,125 @@ static bool is_claimed(const struct older *o, const struct older_item *item)
 	       usedmap_has(&ck->maybe, ext.fsblock, ext.len);
 }
 
-static void tell(const struct older *o, owfs_ino_t ino, bool claimed, size_t n)
+static void tell(const struct older *o, owfs_ino_t ino, const char *what,
+		 size_t n)
 {
 	char path[1024];
 
 	path_of(o->ck, ino, path, sizeof(path));
-	owfs_msg(o->ck->param->msg, OWFS_MSG_WARN, claimed
-		 ? "given up: inode %" PRIu64 ": the commit before has it, but its blocks are used by others: items=%zu path=%s"
-		 : "suspect: inode %" PRIu64 ": in part as it was in the commit before: items=%zu path=%s",
-		 ino, n, path);
+	owfs_msg(o->ck->param->msg, OWFS_MSG_WARN, "%s: items=%zu path=%s",
+		 what, n, path);
 }
+
+/* ------------------------------------------------------------ blocks claimed */
+
+/* An intent means nothing for a file that is not what it was. */
+static bool is_kept(const struct older *o, const struct older_item *item)
+{
+	unsigned int type = owfs_key_type(&item->key);
+
+	return type == OWFS_ITEM_INODE || type == OWFS_ITEM_XATTR ||
+	       type == OWFS_ITEM_XATTR_CHUNK ||
+	       (type == OWFS_ITEM_EXTENT && !is_claimed(o, item));
+}
+
+static uint64_t blocks_of(const struct older *o, const struct older_item *item)
+{
+	struct owfs_extent ext;
+
+	if (owfs_key_type(&item->key) != OWFS_ITEM_EXTENT ||
+	    owfs_extent_from_disk(&o->ck->geo, o->ck->sb.root[1].gen,
+				  &item->key, o->bytes + item->at, item->len,
+				  &ext))
+		return 0;
+	return ext.len;
+}
+
+/* The inode item as that of a file that has only what is kept: it is first. */
+static int mend_first(struct older *o, size_t i, size_t end)
+{
+	struct owfs_inode_item *d = (void *)(o->bytes + o->v[i].at);
+	struct owfs_attr attr;
+	uint64_t blocks = 0;
+	size_t j;
+
+	if (owfs_key_type(&o->v[i].key) != OWFS_ITEM_INODE ||
+	    owfs_attr_from_disk(&attr, d, o->v[i].len) ||
+	    !S_ISREG(attr.mode))
+		return -ENOENT;
+	for (j = i; j < end; j++)
+		if (is_kept(o, &o->v[j]))
+			blocks += blocks_of(o, &o->v[j]);
+	d->nlink = cpu_to_le32(1);
+	d->nblocks = cpu_to_le64(blocks);
+	d->flags = cpu_to_le32(le32_to_cpu(d->flags) & ~OWFS_INODE_INTENTS);
+	return 0;
+}
+
+static int put_rest(struct older *o, size_t i, size_t end, owfs_ino_t ino)
+{
+	size_t j;
+	int ret = 0;
+
+	for (j = i; j < end && !ret; j++) {
+		const struct older_item *item = &o->v[j];
+
+		if (is_kept(o, item))
+			ret = tree_put_now(o->fs,
+					   owfs_key(ino,
+						    owfs_key_type(&item->key),
+						    item->key.off),
+					   o->bytes + item->at, item->len);
+	}
+	return ret;
+}
+
+/* No number, or the inode itself was not lost: then it gets nothing. */
+static int save_rest(struct older *o, size_t i, size_t end)
+{
+	owfs_ino_t ino = owfs_key_ino(&o->v[i].key), new;
+	char what[200];
+	int ret = mend_first(o, i, end);
+
+	if (!ret && owfs_trans_new_ino(o->fs, &new))
+		ret = -ENOENT;
+	snprintf(what, sizeof(what), "%s: inode %" PRIu64
+		 ": the commit before has it, but its blocks are used by others%s",
+		 ret ? "given up" : "suspect", ino,
+		 ret ? "" : ": what is left is in lost+found, with holes");
+	tell(o, ino, what, end - i);
+	if (ret)
+		return 0;
+	ret = suspects_add(o->sus, ino, new);
+	return ret ? ret : put_rest(o, i, end, new);
+}
+
+/* -------------------------------------------------------------- all of them */
 
 /* The items [i, end), all that there are of one inode. */
 static int put_inode_items(struct older *o, size_t i, size_t end)
 {
 	owfs_ino_t ino = owfs_key_ino(&o->v[i].key);
-	bool claimed = false;
+	char what[100];
 	size_t j;
 	int ret = 0;
 
 	for (j = i; j < end; j++)
-		claimed |= is_claimed(o, &o->v[j]);
-	tell(o, ino, claimed, end - i);
-	for (j = i; j < end && !claimed && !ret; j++)
+		if (is_claimed(o, &o->v[j]))
+			return save_rest(o, i, end);
+	snprintf(what, sizeof(what), "suspect: inode %" PRIu64
+		 ": in part as it was in the commit before", ino);
+	tell(o, ino, what, end - i);
+	for (j = i; j < end && !ret; j++)
 		ret = tree_put_now(o->fs, o->v[j].key, o->bytes + o->v[j].at,
 				   o->v[j].len);
 	return ret;
 }
 
-int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole)
+int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
+	      struct suspects *sus)
 {
-	struct older o = { .ck = ck, .fs = fs };
+	struct older o = { .ck = ck, .fs = fs, .sus = sus };
 	size_t i, end;
 	int ret = ck->sb.root[1].gen ? collect_all(&o, hole) : 0;
 

@@ -62,17 +62,31 @@ int fix_holes(struct check *ck);
 
 /* ----------------------------------------------------------- fix_older.c */
 
+/* Inodes that are what is left of others, and have no name yet. */
+struct suspects {
+	struct suspect { owfs_ino_t was, ino; } *v;
+	size_t n;
+};
+
+int suspects_add(struct suspects *s, owfs_ino_t was, owfs_ino_t ino);
+/* Names in lost+found, which say so, as soon as there is a root directory. */
+int suspects_name(struct owfs_fs *fs, const struct suspects *s);
+
 /*
  * Put what the commit before has of a hole's keys there, unless somebody has
- * its blocks; before anything else was committed.  -EAGAIN: no room for more.
+ * its blocks: then it is among *@sus.  Before anything else was committed.
+ * -EAGAIN: no room for more.
  */
-int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole);
+int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
+	      struct suspects *sus);
 
 /* ----------------------------------------------------------- fix_names.c */
 
 /* Notes for every entry whose inode's record says so. */
 int fix_collect_entries(struct check *ck);
 int names_apply(struct owfs_fs *fs, const struct fix *f);
+/* A name in lost+found like @wish, in this generation, or -EAGAIN. */
+int names_connect(struct owfs_fs *fs, owfs_ino_t ino, const char *wish);
 
 /* ------------------------------------------------------------ fix_data.c */
 
