@@ -80,6 +80,7 @@ static bool is_node(const struct salvage *sv, owfs_fsblock_t blk)
 
 	if (le32_to_cpu(hdr->bh_magic) != OWFS_NODE_MAGIC ||
 	    le64_to_cpu(hdr->bh_owner) != OWFS_TREE_MAIN ||
+	    le64_to_cpu(hdr->bh_gen) == 0 ||	/* no pointer may say so */
 	    le64_to_cpu(hdr->bh_gen) > ck->root->gen ||
 	    !is_at_home(ck, hdr, blk))
 		return false;
