@@ -13,6 +13,10 @@
  * to.  Where the map was lost as well there is no such proof, and what might be
  * old is not used.
  *
+ * A leaf that no pointer is left to prove may still be one that a lost write has
+ * left there.  If blocks of its files are claimed by newer metadata it is: such
+ * a leaf is taken apart (fix_older.c).
+ *
  * The pointer that leads nowhere is cut off in the same commit, so no state in
  * between has lost what can be saved.
  */
@@ -36,6 +40,9 @@ struct stray {
 	unsigned int level;
 	struct owfs_key first, last;
 	bool taken;			/* in the tree again, or below one that is */
+	bool proven;			/* a pointer says that it ought to be there */
+	bool old;			/* newer metadata has blocks of its files */
+	bool apart;			/* ... to be taken apart */
 };
 
 struct salvage {
@@ -53,6 +60,7 @@ struct salvage {
 		bool any;
 	} level[OWFS_MAX_LEVEL + 1];
 	unsigned char *block;
+	struct usedmap claims;		/* blocks of leaves that are believed */
 };
 
 /* ----------------------------------------------------------------- finding */
@@ -264,8 +272,6 @@ static int scan(struct salvage *sv)
 	return ret ? ret : drop_old_branches(sv);
 }
 
-/* --------------------------------------------------------------- hanging in */
-
 static int cmp_addr(const void *a, const void *b)
 {
 	const struct stray *const *x = a, *const *y = b;
@@ -295,6 +301,128 @@ static struct stray *find_stray(struct salvage *sv, owfs_fsblock_t addr)
 			cmp_addr);
 	return found ? *found : NULL;
 }
+
+/* ------------------------------------------------------------ older leaves */
+
+/* Add the blocks of its files to the claims; or 1: some are claimed. */
+static int leaf_blocks(struct salvage *sv, const struct stray *s, bool add)
+{
+	static const struct owfs_node_expect *const any;
+	const struct check *ck = sv->ck;
+	struct owfs_extent ext;
+	struct owfs_buf *buf;
+	owfs_fsblock_t dup;
+	unsigned int i;
+	int ret = owfs_buf_read(ck->bc, &s->ptr, &owfs_node_buf_ops, any, &buf);
+
+	if (ret)
+		return ret == -ENOMEM ? ret : 0;
+	for (i = 0; i < owfs_node_nitems(buf->b_data) && !ret; i++) {
+		struct owfs_key key = owfs_leaf_key(buf->b_data, i);
+
+		if (owfs_key_type(&key) != OWFS_ITEM_EXTENT ||
+		    owfs_extent_from_disk(&ck->geo, ck->root->gen, &key,
+					  owfs_leaf_val(buf->b_data, i),
+					  owfs_leaf_len(buf->b_data, i), &ext))
+			continue;
+		if (!add)
+			ret = usedmap_has(&ck->used, ext.fsblock, ext.len) ||
+			      usedmap_has(&sv->claims, ext.fsblock, ext.len);
+		else if (usedmap_add(&sv->claims, ext.fsblock, ext.len, &dup) < 0)
+			ret = -ENOMEM;
+	}
+	owfs_buf_put(buf);
+	return ret;
+}
+
+static int prove_children(struct salvage *sv, const struct stray *s)
+{
+	static const struct owfs_node_expect *const any;
+	struct stray *child;
+	struct owfs_buf *buf;
+	unsigned int i;
+	int ret = owfs_buf_read(sv->ck->bc, &s->ptr, &owfs_node_buf_ops, any,
+				&buf);
+
+	if (ret)
+		return ret == -ENOMEM ? ret : 0;
+	for (i = 0; i < owfs_node_nitems(buf->b_data); i++) {
+		struct owfs_ptr ptr = owfs_branch_ptr(buf->b_data, i);
+
+		child = find_stray(sv, ptr.addr[0]);
+		if (child && child->ptr.csum == ptr.csum)
+			child->proven = true;
+	}
+	owfs_buf_put(buf);
+	return 0;
+}
+
+static int prove(struct salvage *sv)
+{
+	const struct check *ck = sv->ck;
+	struct stray *s;
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < ck->nbroken; i++) {
+		s = find_stray(sv, ck->broken[i].addr[0]);
+		if (s && s->ptr.csum == ck->broken[i].csum)
+			s->proven = true;
+	}
+	for (i = 0; i < sv->n && sv->v[i].level && !ret; i++)
+		ret = prove_children(sv, &sv->v[i]);
+	return ret;
+}
+
+/* What is proven before all else, then the newest first. */
+static int cmp_belief(const void *a, const void *b)
+{
+	const struct stray *const *x = a, *const *y = b;
+
+	if ((*x)->proven != (*y)->proven)
+		return (*x)->proven ? -1 : 1;
+	return (*x)->ptr.birth > (*y)->ptr.birth ? -1 :
+	       (*x)->ptr.birth < (*y)->ptr.birth;
+}
+
+/* @leaf to @leaf + @n, equally new. */
+static int judge_leaves(struct salvage *sv, struct stray **leaf, size_t n)
+{
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < n && !leaf[i]->proven && ret >= 0; i++) {
+		ret = leaf_blocks(sv, leaf[i], false);
+		leaf[i]->old = ret == 1;
+	}
+	for (i = 0; i < n && ret >= 0; i++)
+		if (!leaf[i]->old)
+			ret = leaf_blocks(sv, leaf[i], true);
+	return ret < 0 ? ret : 0;
+}
+
+static int find_old_leaves(struct salvage *sv)
+{
+	struct stray **leaf = calloc(sv->n + 1, sizeof(struct stray *));
+	size_t i, n = 0, end;
+	int ret = leaf ? prove(sv) : -ENOMEM;
+
+	for (i = 0; i < sv->n && !ret; i++)
+		if (!sv->v[i].level)
+			leaf[n++] = &sv->v[i];
+	if (n)
+		qsort(leaf, n, sizeof(struct stray *), cmp_belief);
+	for (i = 0; i < n && !ret; i = end) {
+		for (end = i + 1; end < n; end++)
+			if (cmp_belief(&leaf[i], &leaf[end]))
+				break;
+		ret = judge_leaves(sv, &leaf[i], end - i);
+	}
+	free(leaf);
+	return ret;
+}
+
+/* --------------------------------------------------------------- hanging in */
 
 /* What a node leads to comes with it. */
 static int take_below(struct salvage *sv, const struct stray *s)
@@ -401,8 +529,27 @@ static int fill(struct salvage *sv, const struct fix *hole, size_t *saved)
 
 		if (!lies_in(s, hole) || collides(sv, s) || s->taken)
 			continue;
-		ret = adopt(sv, s);
+		s->apart = s->old;
+		if (!s->old)
+			ret = adopt(sv, s);
 		++*saved;
+	}
+	return ret;
+}
+
+/* Items lie where they belong, which no leaf can be hung in over: that is last. */
+static int take_apart(struct salvage *sv, struct suspects *sus)
+{
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < sv->n && !ret; i++) {
+		if (!sv->v[i].apart)
+			continue;
+		sv->v[i].apart = false;
+		sv->v[i].taken = true;
+		ret = fix_older_leaf(sv->ck, sv->fs, &sv->v[i].ptr,
+				     &sv->claims, sus);
 	}
 	return ret;
 }
@@ -435,6 +582,8 @@ static int mend_holes(struct salvage *sv, const struct fix *hole, size_t n,
 		ret = cut(sv, &hole[i]);
 	for (i = 0; i < n && !ret; i++)
 		ret = fill(sv, &hole[i], &saved[i]);
+	if (!ret)
+		ret = take_apart(sv, &sus);
 	for (i = 0; i < n && !ret && first; i++)
 		if (!hole[i].value && !saved[i])
 			ret = fix_older(sv->ck, sv->fs, &hole[i], &sus);
@@ -506,6 +655,7 @@ static int salvage_open(struct salvage *sv)
 		.msg = ck->param->msg,
 	};
 
+	usedmap_init(&sv->claims, &ck->geo);
 	sv->bits = calloc(2 * nwords, sizeof(uint64_t));
 	sv->block = aligned_alloc(OWFS_IO_ALIGN, ck->sb.blocksize);
 	if (!sv->bits || !sv->block)
@@ -525,6 +675,8 @@ int fix_holes(struct check *ck)
 	if (!ret)
 		ret = index_by_addr(&sv);
 	if (!ret)
+		ret = find_old_leaves(&sv);
+	if (!ret)
 		ret = fix_open(ck, &sv.fs);
 	if (!ret)
 		ret = mend_all(&sv, l);
@@ -538,6 +690,7 @@ int fix_holes(struct check *ck)
 	free(sv.bits);
 	free(sv.block);
 	free(sv.by_addr);
+	usedmap_free(&sv.claims);
 	free(sv.v);
 	return ret;
 }

@@ -18,6 +18,7 @@
 
 #include "base/err.h"
 #include "fixer.h"
+#include "tree/node.h"
 
 struct older_item {
 	struct owfs_key key;
@@ -29,6 +30,9 @@ struct older {
 	struct check *ck;
 	struct owfs_fs *fs;
 	struct suspects *sus;
+	const char *whence;
+	owfs_gen_t gen;
+	const struct usedmap *claims;	/* besides those of the check; or NULL */
 	struct older_item *v;
 	size_t n, cap;
 	unsigned char *bytes;
@@ -46,16 +50,28 @@ int suspects_add(struct suspects *s, owfs_ino_t was, owfs_ino_t ino)
 	return 0;
 }
 
+static bool has_root_dir(struct owfs_fs *fs)
+{
+	struct owfs_key key = owfs_key(OWFS_INO_ROOT, OWFS_ITEM_INODE, 0);
+	struct owfs_inode_item d;
+
+	return tree_get(fs, key, &d, sizeof(d)) == sizeof(d) &&
+	       S_ISDIR(le32_to_cpu(d.mode));
+}
+
+/* One that finds no place is an inode without a name, for a later round. */
 int suspects_name(struct owfs_fs *fs, const struct suspects *s)
 {
 	char wish[40];
 	size_t i;
 	int ret = 0;
 
-	for (i = 0; i < s->n && !ret; i++) {
+	for (i = 0; i < s->n && !ret && has_root_dir(fs); i++) {
 		snprintf(wish, sizeof(wish), "#%" PRIu64 ".suspect",
 			 s->v[i].was);
 		ret = names_connect(fs, s->v[i].ino, wish);
+		if (ret == -ENOENT || ret == -ENOSPC || ret == -EFSCORRUPTED)
+			ret = 0;
 	}
 	return ret;
 }
@@ -130,10 +146,11 @@ static bool is_claimed(const struct older *o, const struct older_item *item)
 
 	if (owfs_key_type(&item->key) != OWFS_ITEM_EXTENT)
 		return false;
-	return owfs_extent_from_disk(&ck->geo, ck->sb.root[1].gen, &item->key,
+	return owfs_extent_from_disk(&ck->geo, o->gen, &item->key,
 				     o->bytes + item->at, item->len, &ext) ||
 	       usedmap_has(&ck->used, ext.fsblock, ext.len) ||
-	       usedmap_has(&ck->maybe, ext.fsblock, ext.len);
+	       usedmap_has(&ck->maybe, ext.fsblock, ext.len) ||
+	       (o->claims && usedmap_has(o->claims, ext.fsblock, ext.len));
 }
 
 static void tell(const struct older *o, owfs_ino_t ino, const char *what,
@@ -163,7 +180,7 @@ static uint64_t blocks_of(const struct older *o, const struct older_item *item)
 	struct owfs_extent ext;
 
 	if (owfs_key_type(&item->key) != OWFS_ITEM_EXTENT ||
-	    owfs_extent_from_disk(&o->ck->geo, o->ck->sb.root[1].gen,
+	    owfs_extent_from_disk(&o->ck->geo, o->gen,
 				  &item->key, o->bytes + item->at, item->len,
 				  &ext))
 		return 0;
@@ -219,9 +236,8 @@ static int save_rest(struct older *o, size_t i, size_t end)
 	if (!ret && owfs_trans_new_ino(o->fs, &new))
 		ret = -ENOENT;
 	snprintf(what, sizeof(what), "%s: inode %" PRIu64
-		 ": the commit before has it, but its blocks are used by others%s",
-		 ret ? "given up" : "suspect", ino,
-		 ret ? "" : ": what is left is in lost+found, with holes");
+		 ": %s has it, but its blocks are used by others%s",
+		 ret ? "given up" : "suspect", ino, o->whence, ret ? "" : ": what is left is in lost+found, with holes");
 	tell(o, ino, what, end - i);
 	if (ret)
 		return 0;
@@ -235,7 +251,7 @@ static int save_rest(struct older *o, size_t i, size_t end)
 static int put_inode_items(struct older *o, size_t i, size_t end)
 {
 	owfs_ino_t ino = owfs_key_ino(&o->v[i].key);
-	char what[100];
+	char what[160];
 	size_t j;
 	int ret = 0;
 
@@ -243,7 +259,7 @@ static int put_inode_items(struct older *o, size_t i, size_t end)
 		if (is_claimed(o, &o->v[j]))
 			return save_rest(o, i, end);
 	snprintf(what, sizeof(what), "suspect: inode %" PRIu64
-		 ": in part as it was in the commit before", ino);
+		 ": in part as it was in %s", ino, o->whence);
 	tell(o, ino, what, end - i);
 	for (j = i; j < end && !ret; j++)
 		ret = tree_put_now(o->fs, o->v[j].key, o->bytes + o->v[j].at,
@@ -251,21 +267,61 @@ static int put_inode_items(struct older *o, size_t i, size_t end)
 	return ret;
 }
 
+static int put_all(struct older *o)
+{
+	size_t i, end;
+	int ret = 0;
+
+	for (i = 0; i < o->n && !ret; i = end) {
+		for (end = i + 1; end < o->n; end++)
+			if (owfs_key_ino(&o->v[end].key) !=
+			    owfs_key_ino(&o->v[i].key))
+				break;
+		ret = put_inode_items(o, i, end);
+	}
+	free(o->v);
+	free(o->bytes);
+	return ret;
+}
+
 int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
 	      struct suspects *sus)
 {
-	struct older o = { .ck = ck, .fs = fs, .sus = sus };
-	size_t i, end;
-	int ret = ck->sb.root[1].gen ? collect_all(&o, hole) : 0;
+	struct older o = { .ck = ck, .fs = fs, .sus = sus,
+			   .whence = "the commit before",
+			   .gen = ck->sb.root[1].gen };
+	int ret = o.gen ? collect_all(&o, hole) : 0;
 
-	for (i = 0; i < o.n && !ret; i = end) {
-		for (end = i + 1; end < o.n; end++)
-			if (owfs_key_ino(&o.v[end].key) !=
-			    owfs_key_ino(&o.v[i].key))
-				break;
-		ret = put_inode_items(&o, i, end);
+	if (ret)
+		o.n = 0;
+	return put_all(&o) ?: ret;
+}
+
+int fix_older_leaf(struct check *ck, struct owfs_fs *fs,
+		   const struct owfs_ptr *leaf, const struct usedmap *claims,
+		   struct suspects *sus)
+{
+	static const struct owfs_node_expect *const any;
+	struct older o = { .ck = ck, .fs = fs, .sus = sus, .claims = claims,
+			   .whence = "an older leaf", .gen = ck->root->gen };
+	struct owfs_buf *buf;
+	unsigned int i;
+	char byte;
+	int ret = owfs_buf_read(ck->bc, leaf, &owfs_node_buf_ops, any, &buf);
+
+	if (ret)
+		return ret;
+	for (i = 0; i < owfs_node_nitems(buf->b_data) && !ret; i++) {
+		struct owfs_key key = owfs_leaf_key(buf->b_data, i);
+
+		if (!owfs_btree_is_empty(fs->fs_bt) &&
+		    tree_get(fs, key, &byte, 1) != -ENOENT)
+			continue;
+		ret = collect(&o, &key, owfs_leaf_val(buf->b_data, i),
+			      owfs_leaf_len(buf->b_data, i));
 	}
-	free(o.v);
-	free(o.bytes);
-	return ret;
+	owfs_buf_put(buf);
+	if (ret)
+		o.n = 0;
+	return put_all(&o) ?: ret;
 }

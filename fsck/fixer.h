@@ -69,7 +69,7 @@ struct suspects {
 };
 
 int suspects_add(struct suspects *s, owfs_ino_t was, owfs_ino_t ino);
-/* Names in lost+found, which say so, as soon as there is a root directory. */
+/* Names in lost+found, which say so, if there can be any. */
 int suspects_name(struct owfs_fs *fs, const struct suspects *s);
 
 /*
@@ -79,6 +79,10 @@ int suspects_name(struct owfs_fs *fs, const struct suspects *s);
  */
 int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
 	      struct suspects *sus);
+/* The same for the items of an older leaf, unless they are there; or @claims. */
+int fix_older_leaf(struct check *ck, struct owfs_fs *fs,
+		   const struct owfs_ptr *leaf, const struct usedmap *claims,
+		   struct suspects *sus);
 
 /* ----------------------------------------------------------- fix_names.c */
 
