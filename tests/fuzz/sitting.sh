@@ -58,7 +58,7 @@ used()
 # Kept in the corpus of the target; the engine's account is its log.
 run_libfuzzer()
 {
-	"$program" -max_total_time="$seconds" -print_final_stats=1 -timeout=30 \
+	"$program" -max_total_time="$seconds" -print_final_stats=1 -timeout=600 \
 		-rss_limit_mb=1500 -max_len=600 -artifact_prefix="$found/" \
 		"$dir" > "$log" 2>&1 || status=$?
 	executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
@@ -75,7 +75,7 @@ run_afl()
 	[ -n "$(ls "$dir")" ] || printf 0 > "$dir/first"
 	AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_AUTORESUME=1 AFL_NO_AFFINITY=1 \
 	AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 \
-		afl-fuzz -V "$seconds" -m none -t 30000 -i "$dir" -o "$out" -- \
+		afl-fuzz -V "$seconds" -m none -t 600000 -i "$dir" -o "$out" -- \
 		"$program" > "$log" 2>&1 || status=$?
 	executions=$(sed -n 's/^execs_done *: *//p' "$out/default/fuzzer_stats")
 	find "$out/default/crashes" "$out/default/hangs" -name 'id*' \
