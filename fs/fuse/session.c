@@ -14,116 +14,11 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-/* ------------------------------------------------------ the kernel's words */
-/*
- * Only what the hooks look at, by our own names: <linux/fuse.h> of the build
- * machine may be older than the kernel that runs.
- */
-enum {
-	OP_FORGET = 2, OP_SETATTR = 4, OP_WRITE = 16, OP_RELEASE = 18,
-	OP_SETXATTR = 21, OP_INIT = 26, OP_READDIR = 28, OP_RELEASEDIR = 29,
-	OP_CREATE = 35, OP_IOCTL = 39, OP_BATCH_FORGET = 42,
-	OP_READDIRPLUS = 44, OP_SYNCFS = 50, OP_TMPFILE = 51, OP_STATX = 52,
-	OP_COPY_FILE_RANGE_64 = 53,
-};
-
-struct in_header {
-	uint32_t len, opcode;
-	uint64_t unique, nodeid;
-	uint32_t uid, gid, pid, extra;
-};
-
-struct out_header {
-	uint32_t len;
-	int32_t error;
-	uint64_t unique;
-};
-
-struct init_in {
-	uint32_t major, minor, max_readahead, flags, flags2;
-};
-
-struct init_out {
-	uint32_t major, minor, max_readahead, flags;
-	uint16_t max_background, congestion;
-	uint32_t max_write, time_gran;
-	uint16_t max_pages, map_alignment;
-	uint32_t flags2;
-};
-
-/* READ, READDIR and READDIRPLUS have the same, with read_flags. */
-struct write_in {
-	uint64_t fh, offset;
-	uint32_t size, write_flags;
-	uint64_t lock_owner;
-	uint32_t flags, padding;
-};
-
-struct ioctl_in {
-	uint64_t fh;
-	uint32_t flags, cmd;
-	uint64_t arg;
-	uint32_t in_size, out_size;
-};
-
-struct create_in {
-	uint32_t flags, mode, umask, open_flags;
-};
-
-/* The library knows the first two. */
-struct setxattr_in {
-	uint32_t size, flags, ext_flags, padding;
-};
-#define SETXATTR_EXTRA	8
-
-struct copy_in {
-	uint64_t fh_in, off_in, nodeid_out, fh_out, off_out, len, flags;
-};
-
-struct sx_time {
-	int64_t sec;
-	uint32_t nsec;
-	int32_t pad;
-};
-
-struct statx_out {
-	uint64_t attr_valid;
-	uint32_t attr_valid_nsec, flags;
-	uint64_t spare[2];
-	uint32_t mask, blksize;
-	uint64_t attributes;
-	uint32_t nlink, uid, gid;
-	uint16_t mode, pad0;
-	uint64_t ino, size, blocks, attributes_mask;
-	struct sx_time atime, btime, ctime, mtime;
-	uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
-	uint64_t mnt_id;
-	uint32_t dio_mem_align, dio_offset_align;
-	uint64_t subvol;
-	uint32_t atomic_min, atomic_max, atomic_segments, dio_read_align;
-	uint32_t atomic_max_opt, spare1;
-	uint64_t spare2[8];
-};
-
-_Static_assert(sizeof(struct in_header) == 40, "kernel");
-_Static_assert(sizeof(struct write_in) == 40, "kernel");
-_Static_assert(sizeof(struct ioctl_in) == 32, "kernel");
-_Static_assert(sizeof(struct statx_out) == 288, "kernel");
-_Static_assert(offsetof(struct init_out, flags2) == 32, "kernel");
-
-#define INIT_EXT		(1u << 30)
-#define WRITE_KILL_SUIDGID	(1u << 2)
-#define SETATTR_KILL_SUIDGID	(1u << 11)
-#define OPEN_KILL_SUIDGID	(1u << 0)
-#define SETXATTR_KILL_SGID	(1u << 0)
-
-/* The kernel uses bits 0 to 5 of an ioctl's flags; user space sets none. */
-#define TUNNEL_FLAG		(1u << 31)
+#include "fuse/session_wire.h"
 
 /* Before the data of a WRITE. */
 #define WRITE_HEAD	(sizeof(struct in_header) + sizeof(struct write_in))
@@ -286,21 +181,16 @@ static size_t shorten_setxattr(struct facts *f, void *buf, size_t n)
 	return n;
 }
 
-static bool is_extra(uint32_t opcode)
-{
-	return opcode >= OWFS_SESSION_EXTRA && opcode < 4096;
-}
-
 static bool is_tunnelled(const struct owfs_session *s, uint32_t opcode)
 {
 	return (opcode >= OP_SYNCFS && opcode <= OP_COPY_FILE_RANGE_64) ||
-	       (is_extra(opcode) && s->extra);
+	       (owfs_wire_is_extra(opcode) && s->extra);
 }
 
 /* Where a request is counted: those of iomap follow the ordinary ones. */
 static unsigned int counter_of(uint32_t opcode)
 {
-	return is_extra(opcode) ? opcode % OWFS_SESSION_OPCODES : opcode;
+	return owfs_wire_is_extra(opcode) ? opcode % OWFS_SESSION_OPCODES : opcode;
 }
 
 /* Nobody waits for the answer: sooner done than handed on. */
@@ -468,176 +358,6 @@ static ssize_t hook_writev(int fd, struct iovec *iov, int count,
 	if (my_facts && __builtin_expect(my_facts->patch != 0, 0))
 		patch_answer(my_facts, h, iov, count);
 	return writev(fd, iov, count);
-}
-
-/* -------------------------------------------------------- tunnelled requests */
-
-static void do_tmpfile(const struct owfs_session *s, fuse_req_t req,
-		       fuse_ino_t ino, const void *body, size_t len)
-{
-	struct create_in in;
-	struct fuse_file_info fi = { 0 };
-
-	if (len < sizeof(in)) {
-		fuse_reply_err(req, EINVAL);
-		return;
-	}
-	memcpy(&in, body, sizeof(in));
-	fi.flags = in.flags;
-	s->ops->tmpfile(req, ino, in.mode, in.umask, &fi);
-}
-
-static void do_copy(const struct owfs_session *s, fuse_req_t req,
-		    fuse_ino_t ino, const void *body, size_t len)
-{
-	struct fuse_copy_args args;
-	struct copy_in in;
-
-	if (len < sizeof(in)) {
-		fuse_reply_err(req, EINVAL);
-		return;
-	}
-	memcpy(&in, body, sizeof(in));
-	if (in.flags || in.off_in > INT64_MAX || in.off_out > INT64_MAX) {
-		fuse_reply_err(req, EINVAL);
-		return;
-	}
-	args = (struct fuse_copy_args) {
-		.ino_in = ino, .ino_out = in.nodeid_out,
-		.off_in = in.off_in, .off_out = in.off_out, .len = in.len,
-	};
-	s->ops->copy(req, &args);
-}
-
-static void dispatch(struct owfs_session *s, fuse_req_t req,
-		     fuse_ino_t ino, unsigned int opcode, const void *body,
-		     size_t len)
-{
-	const struct owfs_session_ops *ops = s->ops;
-
-	if (opcode == OP_STATX && ops->statx)
-		ops->statx(req, ino);
-	else if (opcode == OP_TMPFILE && ops->tmpfile)
-		do_tmpfile(s, req, ino, body, len);
-	else if (opcode == OP_COPY_FILE_RANGE_64 && ops->copy)
-		do_copy(s, req, ino, body, len);
-	else if (opcode == OP_SYNCFS && ops->syncfs)
-		ops->syncfs(req);
-	else if (is_extra(opcode) && s->extra)
-		s->extra(s, req, ino, opcode, body, len);
-	else
-		fuse_reply_err(req, ENOSYS);
-}
-
-static void reply_requests(struct owfs_session *s, fuse_req_t req,
-			   size_t out_bufsz)
-{
-	uint64_t n[OWFS_SESSION_OPCODES];
-	int i;
-
-	if (out_bufsz < sizeof(n)) {
-		fuse_reply_err(req, EINVAL);
-		return;
-	}
-	for (i = 0; i < OWFS_SESSION_OPCODES; i++)
-		n[i] = __atomic_load_n(&s->requests[i], __ATOMIC_RELAXED);
-	fuse_reply_ioctl(req, 0, n, sizeof(n));
-}
-
-void owfs_session_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd,
-			void *arg, struct fuse_file_info *fi,
-			unsigned int flags, const void *in_buf,
-			size_t in_bufsz, size_t out_bufsz)
-{
-	struct owfs_session *s = owfs_session_of(req);
-
-	if (flags & TUNNEL_FLAG)
-		dispatch(s, req, ino, cmd, in_buf, in_bufsz);
-	else if (cmd == (unsigned int)OWFS_IOC_REQUESTS)
-		reply_requests(s, req, out_bufsz);
-	else if (s->ops->ioctl)
-		s->ops->ioctl(req, ino, cmd, arg, fi, flags, in_buf, in_bufsz,
-			      out_bufsz);
-	else
-		fuse_reply_err(req, ENOTTY);
-}
-
-/* ------------------------------------------------------------------ answers */
-
-static void set_time(struct sx_time *t, const struct timespec *ts)
-{
-	t->sec = ts->tv_sec;
-	t->nsec = ts->tv_nsec;
-}
-
-#define STATX_BASIC	0x7ffu
-#define STATX_HAS_BTIME	0x800u
-#define STATX_HAS_DIO	0x2000u
-#define STATX_HAS_ATOMIC 0x10000u
-
-int owfs_session_reply_statx(fuse_req_t req, const struct stat *st,
-			     const struct timespec *btime,
-			     const struct owfs_statx_io *io, double timeout)
-{
-	struct statx_out out = {
-		.attr_valid = timeout,
-		.mask = STATX_BASIC | STATX_HAS_BTIME,
-		.blksize = st->st_blksize,
-		.nlink = st->st_nlink, .uid = st->st_uid, .gid = st->st_gid,
-		.mode = st->st_mode, .ino = st->st_ino, .size = st->st_size,
-		.blocks = st->st_blocks,
-		.rdev_major = major(st->st_rdev),
-		.rdev_minor = minor(st->st_rdev),
-	};
-
-	if (io && io->dio_align) {
-		out.mask |= STATX_HAS_DIO;
-		out.dio_mem_align = out.dio_offset_align = io->dio_align;
-	}
-	if (io && io->atomic_unit) {
-		out.mask |= STATX_HAS_ATOMIC;
-		out.atomic_min = out.atomic_max = io->atomic_unit;
-		out.atomic_segments = 1;
-	}
-	set_time(&out.atime, &st->st_atim);
-	set_time(&out.mtime, &st->st_mtim);
-	set_time(&out.ctime, &st->st_ctim);
-	set_time(&out.btime, btime);
-	return fuse_reply_buf(req, (const char *)&out, sizeof(out));
-}
-
-int owfs_session_reply_count(fuse_req_t req, uint64_t count)
-{
-	return fuse_reply_buf(req, (const char *)&count, sizeof(count));
-}
-
-/* ------------------------------------------------------------- notification */
-
-struct prune_out {
-	uint32_t count, padding;
-	uint64_t spare;
-};
-
-#define NOTIFY_PRUNE		9
-#define PRUNE_SINCE_MINOR	45
-
-int owfs_session_prune(struct owfs_session *s, const uint64_t *nodeid, size_t n)
-{
-	struct prune_out body = { .count = (uint32_t)n };
-	struct out_header head = {
-		.len = (uint32_t)(sizeof(head) + sizeof(body) +
-				  n * sizeof(*nodeid)),
-		.error = NOTIFY_PRUNE,
-	};
-	struct iovec iov[3] = {
-		{ &head, sizeof(head) },
-		{ &body, sizeof(body) },
-		{ (void *)(uintptr_t)nodeid, n * sizeof(*nodeid) },
-	};
-
-	if (s->minor < PRUNE_SINCE_MINOR)
-		return -ENOSYS;
-	return writev(fuse_session_fd(s->se), iov, 3) < 0 ? -errno : 0;
 }
 
 /* -------------------------------------------------------------- the session */

@@ -9,8 +9,8 @@
  * calls ->ioctl in an ordinary worker; what the library drops (the kill flags
  * of WRITE and SETATTR, the payload's alignment) is kept aside for the thread
  * that is about to run the operation.  (Where the kernel's form of a request is
- * longer than the library's, the difference is cut out.)  On the way out, the answer to INIT gets
- * the capabilities that the library does not answer itself.
+ * longer than the library's, the difference is cut out.)  On the way out, the
+ * answer to INIT gets the capabilities that the library does not answer itself.
  *
  * Knows nothing of filesystems: owfs-fuse and the benchmark's floor use it.
  */
