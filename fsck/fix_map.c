@@ -11,7 +11,7 @@
  * read, nothing becomes free: what seems to belong to nobody may be what the
  * repair brings back.  Of a group whose bitmap is lost nobody can say that: of
  * what is lost below the tree's holes as well, nothing there is protected, for
- * nothing could be proved of it (fix_holes.c).
+ * nothing could be proved of it (stray.c).
  */
 #include <stdlib.h>
 #include <string.h>

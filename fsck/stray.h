@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Nodes of the commit being repaired that nothing readable leads to, and which
+ * of their leaves are older than that commit.
+ */
+#ifndef OWFS_FSCK_STRAY_H
+#define OWFS_FSCK_STRAY_H
+
+#include "fsck.h"
+
+struct stray {
+	struct owfs_ptr ptr;
+	unsigned int level;
+	struct owfs_key first, last;
+	bool taken;			/* in the tree again, or below one that is */
+	bool proven;			/* a pointer says that it ought to be there */
+	bool old;			/* newer metadata has blocks of its files */
+	bool apart;			/* ... to be taken apart */
+};
+
+/* The highest first; of one level in the order of keys, the newest first. */
+struct strays {
+	struct check *ck;
+	struct stray *v;
+	size_t n, cap;
+	struct stray **by_addr;
+	struct usedmap claims;		/* blocks of leaves that are believed */
+};
+
+/* All there are; to be freed whatever is returned. */
+int strays_find(struct strays *st, struct check *ck);
+void strays_free(struct strays *st);
+
+/* Read; with owfs_buf_put(). */
+int stray_read(const struct strays *st, const struct stray *s,
+	       struct owfs_buf **bufp);
+/* The one that @ptr means, or NULL. */
+struct stray *stray_at(const struct strays *st, const struct owfs_ptr *ptr);
+
+/* stray_old.c: say of each leaf whether it is old, and note what is claimed. */
+int strays_judge(struct strays *st);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which of the leaves that nothing readable leads to are older than they seem.
+ *
+ * A leaf that no pointer is left to prove may be one that a lost write has left
+ * there.  If blocks of its files are claimed by newer metadata it is: by what
+ * could be read, by leaves that are proven, or by leaves born later.
+ */
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "stray.h"
+#include "tree/node.h"
+
+/* Add the blocks of its files to the claims; or 1: some are claimed. */
+static int leaf_blocks(struct strays *st, const struct stray *s, bool add)
+{
+	const struct check *ck = st->ck;
+	struct owfs_extent ext;
+	struct owfs_buf *buf;
+	owfs_fsblock_t dup;
+	unsigned int i;
+	int ret = stray_read(st, s, &buf);
+
+	if (ret)
+		return ret == -ENOMEM ? ret : 0;
+	for (i = 0; i < owfs_node_nitems(buf->b_data) && !ret; i++) {
+		struct owfs_key key = owfs_leaf_key(buf->b_data, i);
+
+		if (owfs_key_type(&key) != OWFS_ITEM_EXTENT ||
+		    owfs_extent_from_disk(&ck->geo, ck->root->gen, &key,
+					  owfs_leaf_val(buf->b_data, i),
+					  owfs_leaf_len(buf->b_data, i), &ext))
+			continue;
+		if (!add)
+			ret = usedmap_has(&ck->used, ext.fsblock, ext.len) ||
+			      usedmap_has(&st->claims, ext.fsblock, ext.len);
+		else if (usedmap_add(&st->claims, ext.fsblock, ext.len, &dup) < 0)
+			ret = -ENOMEM;
+	}
+	owfs_buf_put(buf);
+	return ret;
+}
+
+static int prove_children(struct strays *st, const struct stray *s)
+{
+	struct stray *child;
+	struct owfs_buf *buf;
+	unsigned int i;
+	int ret = stray_read(st, s, &buf);
+
+	if (ret)
+		return ret == -ENOMEM ? ret : 0;
+	for (i = 0; i < owfs_node_nitems(buf->b_data); i++) {
+		struct owfs_ptr ptr = owfs_branch_ptr(buf->b_data, i);
+
+		child = stray_at(st, &ptr);
+		if (child)
+			child->proven = true;
+	}
+	owfs_buf_put(buf);
+	return 0;
+}
+
+static int prove(struct strays *st)
+{
+	const struct check *ck = st->ck;
+	struct stray *s;
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < ck->nbroken; i++) {
+		s = stray_at(st, &ck->broken[i]);
+		if (s)
+			s->proven = true;
+	}
+	for (i = 0; i < st->n && st->v[i].level && !ret; i++)
+		ret = prove_children(st, &st->v[i]);
+	return ret;
+}
+
+/* What is proven before all else, then the newest first. */
+static int cmp_belief(const void *a, const void *b)
+{
+	const struct stray *const *x = a, *const *y = b;
+
+	if ((*x)->proven != (*y)->proven)
+		return (*x)->proven ? -1 : 1;
+	return (*x)->ptr.birth > (*y)->ptr.birth ? -1 :
+	       (*x)->ptr.birth < (*y)->ptr.birth;
+}
+
+/* @leaf to @leaf + @n, equally new. */
+static int judge_leaves(struct strays *st, struct stray **leaf, size_t n)
+{
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < n && !leaf[i]->proven && ret >= 0; i++) {
+		ret = leaf_blocks(st, leaf[i], false);
+		leaf[i]->old = ret == 1;
+	}
+	for (i = 0; i < n && ret >= 0; i++)
+		if (!leaf[i]->old)
+			ret = leaf_blocks(st, leaf[i], true);
+	return ret < 0 ? ret : 0;
+}
+
+int strays_judge(struct strays *st)
+{
+	struct stray **leaf = calloc(st->n + 1, sizeof(struct stray *));
+	size_t i, n = 0, end;
+	int ret = leaf ? prove(st) : -ENOMEM;
+
+	for (i = 0; i < st->n && !ret; i++)
+		if (!st->v[i].level)
+			leaf[n++] = &st->v[i];
+	if (n)
+		qsort(leaf, n, sizeof(struct stray *), cmp_belief);
+	for (i = 0; i < n && !ret; i = end) {
+		for (end = i + 1; end < n; end++)
+			if (cmp_belief(&leaf[i], &leaf[end]))
+				break;
+		ret = judge_leaves(st, &leaf[i], end - i);
+	}
+	free(leaf);
+	return ret;
+}
