@@ -166,13 +166,24 @@ static void value_end(struct check *ck)
 	obj->chunk_bad = false;
 }
 
+/* Of no value, so it says nothing against any. */
+static int stray_chunk(struct check *ck, const struct owfs_key *key, size_t len)
+{
+	if (problem(ck, BAD_XATTR_VALUE, "inode", ck->obj.ino, "offset=%"
+		    PRIu64 " length=%zu", key->off, len))
+		fix_del(ck, FIX_ITEMS, *key);
+	return 0;
+}
+
 int pass3_xattr_chunk(struct check *ck, const struct owfs_key *key,
 		      const void *val, size_t len)
 {
 	struct object *obj = &ck->obj;
 	uint32_t id = (uint32_t)(key->off >> 16), chunk = key->off & 0xffff;
-	bool torn = obj->good && obj->attr.nlink == 0, bad = false;
+	bool torn = obj->good && obj->attr.nlink == 0;
 
+	if (key->off >> 48 || !id)
+		return stray_chunk(ck, key, len);
 	sort_values(ck);
 	if (id != obj->chunk_id) {
 		value_end(ck);
@@ -180,16 +191,11 @@ int pass3_xattr_chunk(struct check *ck, const struct owfs_key *key,
 		obj->chunk_next = obj->chunk_bytes = 0;
 	}
 	/* all chunks but the last are full, so a whole one comes before each */
-	if (key->off >> 48 || !id || (chunk != obj->chunk_next && !torn) ||
+	if ((chunk != obj->chunk_next && !torn) ||
 	    obj->chunk_bytes % OWFS_ITEM_MAX)
-		bad = problem(ck, BAD_XATTR_VALUE, "inode", obj->ino,
-			      "id=%u chunk=%u expected=%u length=%zu", id,
-			      chunk, obj->chunk_next, len);
-	/* a key that belongs to no value goes by itself */
-	if (bad && (key->off >> 48 || !id))
-		fix_del(ck, FIX_ITEMS, *key);
-	else
-		obj->chunk_bad |= bad;
+		obj->chunk_bad |= problem(ck, BAD_XATTR_VALUE, "inode",
+					  obj->ino, "id=%u chunk=%u expected=%u length=%zu",
+					  id, chunk, obj->chunk_next, len);
 	obj->chunk_next = chunk + 1;
 	obj->chunk_bytes += (uint32_t)len;
 	pass3_acl_chunk(ck, id, val, len);
