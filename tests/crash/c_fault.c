@@ -29,6 +29,7 @@
 #include "file/file.h"
 #include "file/namei.h"
 #include "mkfs.h"
+#include "quietdev.h"
 #include "said.h"
 
 #define DEVICE		(16ull << 20)
@@ -41,65 +42,6 @@ static const char *const kind_names[] = {
 	"read", "write", "flush", "discard", "malloc", "space", "(none)", "nothing"
 };
 
-/* The emulated device, whose own memory does not run out. */
-struct shim {
-	struct owfs_blkdev bd;
-	struct owfs_blkdev *below;
-};
-
-static struct owfs_blkdev *enter(struct owfs_blkdev *bd)
-{
-	fault_malloc_pause();
-	return container_of(bd, struct shim, bd)->below;
-}
-
-static int leave(int ret)
-{
-	fault_malloc_resume();
-	return ret;
-}
-
-static int shim_read(struct owfs_blkdev *bd, void *buf, size_t len, loff_t pos)
-{
-	return leave(owfs_blkdev_read(enter(bd), buf, len, pos));
-}
-
-static int shim_writev(struct owfs_blkdev *bd, const struct iovec *iov,
-		       int iovcnt, size_t len, loff_t pos)
-{
-	return leave(owfs_blkdev_writev(enter(bd), iov, iovcnt, len, pos));
-}
-
-static int shim_flush(struct owfs_blkdev *bd)
-{
-	return leave(owfs_blkdev_flush(enter(bd)));
-}
-
-static int shim_discard(struct owfs_blkdev *bd, loff_t pos, uint64_t len)
-{
-	return leave(owfs_blkdev_discard(enter(bd), pos, len));
-}
-
-static void shim_close(struct owfs_blkdev *bd)
-{
-	(void)bd;
-}
-
-static const struct owfs_blkdev_ops shim_ops = {
-	.read = shim_read,
-	.writev = shim_writev,
-	.flush = shim_flush,
-	.discard = shim_discard,
-	.close = shim_close,
-};
-
-static void shim_init(struct shim *s, struct emubd *e)
-{
-	s->below = emubd_blkdev(e);
-	s->bd = *s->below;
-	s->bd.ops = &shim_ops;
-}
-
 /* ---------------------------------------------------------------------- runs */
 
 #define STATES	16
@@ -111,7 +53,7 @@ struct run {
 	bool forever;
 
 	struct emubd *e;
-	struct shim shim;
+	struct quietdev dev;
 	struct rig_env env;
 	struct owfs_fs *fs;
 	struct owfs_inode *held;
@@ -219,7 +161,7 @@ static void judge_error(struct run *r, const struct op *op, int ret,
 static int mount(struct run *r)
 {
 	struct owfs_fs_param p = {
-		.bd = &r->shim.bd, .env = &r->env.env, .msg = &said_msg,
+		.bd = &r->dev.bd, .env = &r->env.env, .msg = &said_msg,
 		.cache = 1 << 20, .cut_extents = 4,
 		.discard = r->scene->discard,
 	};
@@ -476,7 +418,7 @@ static bool run(const struct scene *sc, enum kind kind, uint64_t nth,
 	rig_env_init(&r.env, 1);
 	r.m = model_clone(base_model);
 	r.e = emubd_fork(base[sc->full ? 2 : sc->copies == 2]);
-	shim_init(&r.shim, r.e);
+	quietdev_init(&r.dev, r.e);
 	new_state(&r);
 	if (sc->mount)
 		arm(&r);
@@ -530,7 +472,7 @@ static void make_base(unsigned int i, unsigned int copies)
 
 	rig_env_init(&r.env, copies);
 	r.e = rig_mkfs(&r.env, DEVICE, 4096, copies);
-	shim_init(&r.shim, r.e);
+	quietdev_init(&r.dev, r.e);
 	if (!r.e || mount(&r))
 		exit(99);
 	fault_make_tree(r.fs, i == 0 ? base_model : NULL);
@@ -549,14 +491,14 @@ static int do_mkfs(struct run *r)
 {
 	struct owfs_mkfs_param p = { .blocksize = 4096, .env = &r->env.env };
 
-	return owfs_mkfs(&r->shim.bd, &p);
+	return owfs_mkfs(&r->dev.bd, &p);
 }
 
 static int do_check(struct run *r)
 {
 	struct owfs_check_param p = { .msg = &said_msg };
 	struct owfs_check_report rep;
-	int ret = owfs_check(&r->shim.bd, &p, &rep);
+	int ret = owfs_check(&r->dev.bd, &p, &rep);
 
 	return ret ? ret : rep.problems ? -EIO : 0;
 }
@@ -575,7 +517,7 @@ static bool run_program(const struct scene *sc, int (*fn)(struct run *),
 	said[0] = 0;
 	rig_env_init(&r.env, 1);
 	r.e = from ? emubd_fork(from) : emubd_create(DEVICE);
-	shim_init(&r.shim, r.e);
+	quietdev_init(&r.dev, r.e);
 	arm(&r);
 	ret = fn(&r);
 	hit = disarm(&r);

@@ -11,112 +11,26 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/err.h"
+#include "fault.h"
+#include "quietdev.h"
 #include "space/alloc.h"
 
 #define GROUP	32256u
 #define BLOCKS	(3ull * GROUP)
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__real_aligned_alloc(size_t align, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void *__wrap_aligned_alloc(size_t align, size_t size);
-
-static unsigned long count;	/* allocations so far */
-static unsigned long fail_at;	/* number of the one that fails, 0: none */
-
-static bool fails(void)
-{
-	return ++count == fail_at;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	return fails() ? NULL : __real_realloc(old, size);
-}
-
-void *__wrap_aligned_alloc(size_t align, size_t size)
-{
-	return fails() ? NULL : __real_aligned_alloc(align, size);
-}
-
-/* ------------------------------------------ a device that takes no memory */
-
-static unsigned char *ram;
-
-static int ram_read(struct owfs_blkdev *bd, void *buf, size_t len, loff_t pos)
-{
-	(void)bd;
-	memcpy(buf, ram + pos, len);
-	return 0;
-}
-
-static int ram_writev(struct owfs_blkdev *bd, const struct iovec *iov,
-		      int iovcnt, size_t len, loff_t pos)
-{
-	(void)bd;
-	(void)len;
-	for (; iovcnt--; iov++) {
-		memcpy(ram + pos, iov->iov_base, iov->iov_len);
-		pos += iov->iov_len;
-	}
-	return 0;
-}
-
-static int ram_discard(struct owfs_blkdev *bd, loff_t pos, uint64_t len)
-{
-	(void)bd;
-	memset(ram + pos, 0, len);
-	return 0;
-}
-
-static const struct owfs_blkdev_ops ram_ops = {
-	.read = ram_read, .writev = ram_writev, .discard = ram_discard };
-
-static struct owfs_blkdev ram_bd = {
-	.ops = &ram_ops, .size = BLOCKS * 4096, .sector = 512 };
-
-static int ram_setup(void **state)
-{
-	(void)state;
-	ram = mmap(NULL, ram_bd.size, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	return ram == MAP_FAILED;
-}
-
-static int ram_teardown(void **state)
-{
-	(void)state;
-	return munmap(ram, ram_bd.size);
-}
-
 /* ------------------------------------------------------------------ scenario */
 
+static struct quietdev dev;
 static struct owfs_map_root cur, prev;
 static owfs_fsblock_t born;	/* a used block of the newest commit */
 
 static int open_alloc(struct owfs_alloc **alp)
 {
 	struct owfs_alloc_param p = {
-		.bd = &ram_bd, .seed = 1, .reserve = 384, .cur = cur,
+		.bd = &dev.bd, .seed = 1, .reserve = 384, .cur = cur,
 		.prev = prev, .discard = true };
 
 	assert_int_equal(owfs_geo_init(&p.geo, 4096, BLOCKS), 0);
@@ -188,7 +102,6 @@ static void make_image(void)
 
 	memset(&cur, 0, sizeof(cur));
 	memset(&prev, 0, sizeof(prev));
-	fail_at = 0;
 	assert_int_equal(open_alloc(&al), 0);
 	assert_int_equal(use_run(al, 1000, &born), 0);
 	assert_int_equal(use_run(al, GROUP + 1000, &blk), 0);
@@ -208,8 +121,7 @@ static void test_alloc_survives_every_failing_allocation(void **state)
 	(void)state;
 	make_image();
 	for (n = 1; ret; n++) {
-		count = 0;
-		fail_at = n;
+		fault_malloc(n, 1);
 		ret = open_alloc(&al);
 		if (ret) {
 			assert_int_equal(ret, -ENOMEM);
@@ -219,7 +131,7 @@ static void test_alloc_survives_every_failing_allocation(void **state)
 		ret = scenario(al);
 		if (ret)
 			assert_int_equal(ret, -ENOMEM);
-		fail_at = 0;
+		fault_malloc(0, 0);
 		owfs_alloc_stat(al, &after);
 		assert_int_equal(after.reserved, before.reserved);
 		assert_int_equal(owfs_alloc_check(al), 0);
@@ -240,7 +152,7 @@ static void test_alloc_takes_no_memory_inside_transactions_and_commits(void **st
 	make_image();
 	assert_int_equal(open_alloc(&al), 0);
 	assert_int_equal(owfs_alloc_load(al, 0, BLOCKS), 0);
-	count = 0;
+	fault_malloc(1, UINT64_MAX);
 	for (i = 0; i < 5; i++) {
 		assert_int_equal(use_run(al, GROUP + 500, &a), 0);
 		assert_int_equal(use_run(al, 2 * GROUP + 500, &b), 0);
@@ -249,16 +161,23 @@ static void test_alloc_takes_no_memory_inside_transactions_and_commits(void **st
 		assert_int_equal(owfs_alloc_node(al, 2, addr), 0);
 		commit(al);
 	}
-	assert_int_equal(count, 0);
+	assert_false(fault_malloc_hit());
+	fault_malloc(0, 0);
 	owfs_alloc_close(al);
 }
 
 int main(void)
 {
+	struct emubd *ram = emubd_create(BLOCKS * 4096);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_alloc_survives_every_failing_allocation),
 		cmocka_unit_test(test_alloc_takes_no_memory_inside_transactions_and_commits),
 	};
 
-	return cmocka_run_group_tests(tests, ram_setup, ram_teardown);
+	int ret;
+
+	quietdev_init(&dev, ram);
+	ret = cmocka_run_group_tests(tests, NULL, NULL);
+	emubd_destroy(ram);
+	return ret;
 }

@@ -6,91 +6,21 @@
  */
 #include <fcntl.h>
 #include <linux/falloc.h>
-#include <sys/mman.h>
 
 #include "file/attr.h"
 #include "file/cut.h"
 #include "file/file.h"
 #include "file/iomap.h"
 #include "file/staging.h"
+#include "fault.h"
 #include "object_fixture.h"
+#include "quietdev.h"
 
 #define BYTES	(16u << 20)
 #define BS	4096u
 #define SIZE	(40u * BS + 123)	/* of the file before the operation */
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__real_aligned_alloc(size_t align, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void *__wrap_aligned_alloc(size_t align, size_t size);
-
-static unsigned long count;	/* allocations so far */
-static unsigned long fail_at;	/* number of the one that fails, 0: none */
-
-static bool fails(void)
-{
-	return ++count == fail_at;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	return fails() ? NULL : __real_realloc(old, size);
-}
-
-void *__wrap_aligned_alloc(size_t align, size_t size)
-{
-	return fails() ? NULL : __real_aligned_alloc(align, size);
-}
-
-/* ------------------------------------------ a device that takes no memory */
-
-static unsigned char *ram;
-
-static int ram_read(struct owfs_blkdev *bd, void *buf, size_t len, loff_t pos)
-{
-	(void)bd;
-	memcpy(buf, ram + pos, len);
-	return 0;
-}
-
-static int ram_writev(struct owfs_blkdev *bd, const struct iovec *iov,
-		      int iovcnt, size_t len, loff_t pos)
-{
-	(void)bd;
-	(void)len;
-	for (; iovcnt--; iov++) {
-		memcpy(ram + pos, iov->iov_base, iov->iov_len);
-		pos += (loff_t)iov->iov_len;
-	}
-	return 0;
-}
-
-static int ram_flush(struct owfs_blkdev *bd)
-{
-	(void)bd;
-	return 0;
-}
-
-static const struct owfs_blkdev_ops ram_ops = {
-	.read = ram_read, .writev = ram_writev, .flush = ram_flush,
-};
-static struct owfs_blkdev ram_bd = {
-	.ops = &ram_ops, .size = BYTES, .sector = 512,
-};
+static struct quietdev dev;
 
 /* --------------------------------------------------------------- operations */
 
@@ -163,7 +93,7 @@ static struct owfs_inode *make_file(void)
 	struct owfs_inode *inode;
 	loff_t off;
 
-	fx = (struct fx){ .seed = 3, .bd = &ram_bd, .cut_extents = 2 };
+	fx = (struct fx){ .seed = 3, .bd = &dev.bd, .cut_extents = 2 };
 	fx_start(&fx, BYTES, BS);
 	inode = fx_file(&fx);
 	memset(buf, 'a', BS);
@@ -193,11 +123,10 @@ static bool once(int (*op)(struct owfs_inode *inode), unsigned long nth)
 
 	read_file(inode, was);
 	attr.atime = inode->i_attr.atime;
-	count = 0;
-	fail_at = nth;
+	fault_malloc(nth, 1);
 	ret = op(inode);
-	fail_at = 0;
-	failed = count >= nth;
+	failed = fault_malloc_hit();
+	fault_malloc(0, 0);
 	if (ret) {
 		assert_true(ret == -ENOMEM || ret == -EIO);
 		read_file(inode, buf);
@@ -257,16 +186,17 @@ static void test_writes_in_flight_survive_lack_of_memory(void **state)
 
 int main(void)
 {
+	struct emubd *ram = emubd_create(BYTES);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_writing_without_memory_changes_nothing),
 		cmocka_unit_test(test_cutting_without_memory_changes_nothing),
 		cmocka_unit_test(test_allocating_without_memory_keeps_the_contents),
 		cmocka_unit_test(test_writes_in_flight_survive_lack_of_memory),
 	};
+	int ret;
 
-	ram = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (ram == MAP_FAILED)
-		return 99;
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	quietdev_init(&dev, ram);
+	ret = cmocka_run_group_tests(tests, NULL, NULL);
+	emubd_destroy(ram);
+	return ret;
 }

@@ -8,44 +8,8 @@
 
 #include <linux/fs.h>
 
+#include "fault.h"
 #include "io/buf.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__real_aligned_alloc(size_t align, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void *__wrap_aligned_alloc(size_t align, size_t size);
-
-static unsigned long count;	/* allocations so far */
-static unsigned long fail_at;	/* number of the one that fails, 0: none */
-
-static bool fails(void)
-{
-	return ++count == fail_at;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	return fails() ? NULL : __real_realloc(old, size);
-}
-
-void *__wrap_aligned_alloc(size_t align, size_t size)
-{
-	return fails() ? NULL : __real_aligned_alloc(align, size);
-}
 
 /* --------------------------------------------------------------- operations */
 
@@ -179,10 +143,9 @@ static int with_failure(int (*op)(void), unsigned long nth)
 
 	/* what is cached takes no memory, and more of it would be tested less */
 	owfs_bufcache_shrink(nx.fs->fs_bc, true);
-	count = 0;
-	fail_at = nth;
+	fault_malloc(nth, 1);
 	ret = op();
-	fail_at = 0;
+	fault_malloc(0, 0);
 	return ret;
 }
 
@@ -259,10 +222,9 @@ static void test_work_that_could_not_be_queued_is_not_lost(void **state)
 		assert_int_equal(nx_unlink(nx.root, name), 0);
 	}
 	for (i = 0; i < ARRAY_SIZE(inode); i++) {
-		count = 0;
-		fail_at = i % 2 ? 0 : 1;
+		fault_malloc(1, i % 2 ? 0 : 1);
 		owfs_iput(inode[i]);
-		fail_at = 0;
+		fault_malloc(0, 0);
 	}
 	nx_reclaim(&nx);
 	for (i = 0; i < ARRAY_SIZE(inode); i++)
@@ -281,10 +243,9 @@ static void test_mount_survives_any_failed_allocation(void **state)
 	nx_start(&nx, 16u << 20);
 	nx_unmount(&nx);
 	for (nth = 1; ret == -ENOMEM; nth++) {
-		count = 0;
-		fail_at = nth;
+		fault_malloc(nth, 1);
 		ret = rig_mount(&nx.fs, nx.e, &nx.re, 0, NULL);
-		fail_at = 0;
+		fault_malloc(0, 0);
 	}
 	assert_int_equal(ret, 0);
 	assert_true(nth > 10);

@@ -11,74 +11,24 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "base/util.h"
 #include "fault.h"
 #include "fsck_defects.h"
+#include "quietdev.h"
 #include "repair.h"
 #include "trans/trans.h"
 
 #define PLACES	60u	/* of each repair, at most */
 
-/* ------------------------------------------ a device that takes no memory */
-
-struct quiet {
-	struct owfs_blkdev bd;
-	struct owfs_blkdev *below;
-};
-
-static int quiet_read(struct owfs_blkdev *bd, void *buf, size_t len, loff_t pos)
-{
-	struct quiet *q = container_of(bd, struct quiet, bd);
-	int ret;
-
-	fault_malloc_pause();
-	ret = owfs_blkdev_read(q->below, buf, len, pos);
-	fault_malloc_resume();
-	return ret;
-}
-
-static int quiet_writev(struct owfs_blkdev *bd, const struct iovec *iov,
-			int iovcnt, size_t len, loff_t pos)
-{
-	struct quiet *q = container_of(bd, struct quiet, bd);
-	int ret;
-
-	fault_malloc_pause();
-	ret = owfs_blkdev_writev(q->below, iov, iovcnt, len, pos);
-	fault_malloc_resume();
-	return ret;
-}
-
-static int quiet_flush(struct owfs_blkdev *bd)
-{
-	struct quiet *q = container_of(bd, struct quiet, bd);
-	int ret;
-
-	fault_malloc_pause();
-	ret = owfs_blkdev_flush(q->below);
-	fault_malloc_resume();
-	return ret;
-}
-
-static const struct owfs_blkdev_ops quiet_ops = {
-	.read = quiet_read,
-	.writev = quiet_writev,
-	.flush = quiet_flush,
-};
-
-/* -------------------------------------------------------------------- cases */
-
 static int repair(struct image *im, struct owfs_repair_report *r)
 {
-	struct quiet q = { .below = emubd_blkdev(im->e) };
+	struct quietdev q;
 	const struct owfs_repair_param p = {
 		.check = { .commits = OWFS_CHECK_CURRENT | OWFS_CHECK_PREVIOUS },
 		.env = &im->env.env,
 		.ask = ask_yes,
 	};
 
-	q.bd = *q.below;
-	q.bd.ops = &quiet_ops;
+	quietdev_init(&q, im->e);
 	return owfs_repair(&q.bd, &p, r);
 }
 
