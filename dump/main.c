@@ -4,129 +4,21 @@
  * written.  No lock is taken, so that a mounted filesystem can be looked at;
  * if a commit went by meanwhile, that is said.
  */
-#include <getopt.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cmdline.h"
 #include "base/err.h"
 #include "base/sandbox.h"
 #include "base/stdfds.h"
 #include "base/util.h"
 #include "dump.h"
 #include "io/window.h"
+#include "options.h"
 
 #define PROGRAM "owfs-dump"
+#define complain(...) owfs_cmdline_complain(PROGRAM, __VA_ARGS__)
 #define CACHE_BYTES	(8u << 20)
-
-struct options {
-	const char *path, *what, *arg;
-	bool json, before, version, help;
-	struct owfs_window window;
-};
-
-static int complain(const char *fmt, ...)
-	__attribute__((format(printf, 1, 2)));
-
-static int complain(const char *fmt, ...)
-{
-	va_list ap;
-
-	fprintf(stderr, PROGRAM ": ");
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	return 1;
-}
-
-static void usage(FILE *out)
-{
-	fprintf(out,
-"usage: " PROGRAM " [--json] [--before] [-o offset=BYTES,sizelimit=BYTES]\n"
-"                 DEVICE [WHAT [ARGUMENT]]\n"
-"\n"
-"  superblock    the newest superblock and the state of the slots (default)\n"
-"  slots         all four superblocks\n"
-"  tree          every node with its items\n"
-"  inode N       everything that belongs to an inode\n"
-"  path /A/B     the same, found by its name\n"
-"  extents N     where the blocks of an inode are\n"
-"  groups        groups in use, with their free blocks\n"
-"  map           every run of used blocks\n"
-"\n"
-"  --json        JSON instead of text\n"
-"  --before      the commit before the last\n"
-"  -o ...        the filesystem is only this part of DEVICE\n"
-"  -V, -h        version, this help\n");
-}
-
-/* ---------------------------------------------------------------- options */
-
-static int parse_words(struct options *o, int n, char **words)
-{
-	if (n < 1)
-		return complain("no device given; " PROGRAM " -h shows how");
-	if (n > 3)
-		return complain("too many arguments: \"%s\"; " PROGRAM
-				" -h shows how", words[3]);
-	o->path = words[0];
-	o->what = n > 1 ? words[1] : "superblock";
-	o->arg = n > 2 ? words[2] : NULL;
-	return 0;
-}
-
-static int set_window(struct options *o, const char *arg)
-{
-	char bad[64];
-
-	if (owfs_window_parse(&o->window, arg, bad, sizeof(bad)))
-		return complain("-o takes offset=BYTES and sizelimit=BYTES, not \"%s\"",
-				bad);
-	return 0;
-}
-
-static int parse(struct options *o, int argc, char **argv)
-{
-	static const struct option longopts[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "before", no_argument, NULL, 'b' },
-		{ "version", no_argument, NULL, 'V' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 }
-	};
-	int opt;
-
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":jbo:Vh", longopts, NULL)) != -1) {
-		switch (opt) {
-		case 'j':
-			o->json = true;
-			break;
-		case 'b':
-			o->before = true;
-			break;
-		case 'o':
-			if (set_window(o, optarg))
-				return 1;
-			break;
-		case 'V':
-			o->version = true;
-			return 0;
-		case 'h':
-			o->help = true;
-			return 0;
-		case ':':
-			return complain("-%c needs a value; " PROGRAM
-					" -h lists the options", optopt);
-		default:
-			return complain("unknown option \"%s\"; " PROGRAM
-					" -h lists the options",
-					argv[optind - 1]);
-		}
-	}
-	return parse_words(o, argc - optind, argv + optind);
-}
 
 /* ------------------------------------------------------------------- views */
 
@@ -206,7 +98,7 @@ static int open_tree(struct dump *d)
 }
 
 /* Open the commit that is asked for; a line is said if there is none. */
-static int open_commit(struct dump *d, const struct options *o)
+static int open_commit(struct dump *d, const struct dump_options *o)
 {
 	int ret = owfs_super_read(d->bd, &d->sb, &d->slots, d->msg);
 
@@ -236,15 +128,15 @@ static bool has_moved(const struct dump *d)
 }
 
 static int show(struct dump *d, const struct view *view,
-		const struct options *o)
+		const struct dump_options *o)
 {
 	int ret;
 
 	out_init(&d->out, stdout, o->json);
 	ret = view->show ? view->show(d) : view->show_arg(d, o->arg);
 	out_end(&d->out);
-	if (fflush(stdout))
-		return complain("cannot write: %s", strerror(errno));
+	if (owfs_cmdline_flush(PROGRAM))
+		return 1;
 	if (has_moved(d))
 		complain("note: %s is in use and changed while it was read",
 			 o->path);
@@ -257,7 +149,7 @@ static int show(struct dump *d, const struct view *view,
 	return 0;
 }
 
-static int run(const struct options *o)
+static int run(const struct dump_options *o)
 {
 	static char name[] = PROGRAM;
 	const struct owfs_msg msg = {
@@ -290,8 +182,8 @@ static int run(const struct options *o)
 
 int main(int argc, char **argv)
 {
-	struct options o = { 0 };
-	int ret = parse(&o, argc, argv);
+	struct dump_options o;
+	int ret = dump_options_parse(&o, argc, argv);
 
 	owfs_stdfds_take();
 	if (ret)
@@ -299,8 +191,8 @@ int main(int argc, char **argv)
 	if (o.version)
 		printf(PROGRAM " %s\n", PACKAGE_VERSION);
 	else if (o.help)
-		usage(stdout);
+		dump_options_usage(stdout);
 	else
-		ret = run(&o);
-	return ret;
+		return run(&o);
+	return owfs_cmdline_flush(PROGRAM);
 }

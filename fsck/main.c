@@ -527,6 +527,6 @@ int main(int argc, char **argv)
 	else if (o.help)
 		options_usage(stdout);
 	else
-		ret = run(&o);
-	return ret;
+		return run(&o);
+	return flush_out(0);
 }

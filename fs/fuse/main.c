@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* owfs-fuse, and mount.owfs and mount.fuse.owfs, which are the same program. */
+#include "base/cmdline.h"
 #include "base/stdfds.h"
 #include "fuse/mnt.h"
 #include "fuse/server.h"
@@ -17,7 +18,7 @@ int main(int argc, char **argv)
 	owfs_stdfds_take();
 	ret = owfs_opts_parse(&o, argc, argv);
 	if (ret)
-		return ret < 0 ? 1 : 0;
+		return ret < 0 ? 1 : owfs_cmdline_flush(o.prog);
 	if (o.fake)
 		return 0;
 	if (o.remount)
