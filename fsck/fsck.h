@@ -56,6 +56,7 @@ struct object {
 	bool good;			/* ... and attr is what it says */
 	unsigned int refused_before;	/* fixes->refused_items when it began */
 	unsigned int blamed;		/* types of items that it cannot have: bits */
+	bool mend_alone;		/* of items without an inode: make one, or none */
 	bool bad_link;			/* the target cannot be believed */
 	unsigned int types;		/* of items seen: bits */
 	struct owfs_inode_item item;	/* that could not be believed, */

@@ -232,6 +232,34 @@ static void mend_inode(struct check *ck)
 			d, sizeof(*d));
 }
 
+/*
+ * A directory's entries say all about it but whose it is, so only its owner
+ * and root may have it, unless a list is left that says otherwise.
+ */
+static void new_directory(struct check *ck)
+{
+	struct owfs_attr attr = {
+		.mode = S_IFDIR | 0700,
+		.parent = OWFS_INO_ROOT,
+		.gen = ck->root->gen,
+		.xattr_next = 1,
+	};
+
+	clock_gettime(CLOCK_REALTIME, &attr.btime);
+	attr.atime = attr.mtime = attr.ctime = attr.btime;
+	owfs_attr_to_disk(&ck->obj.item, &attr);
+	ck->obj.mend_item = true;
+}
+
+/* Of all else nobody knows how long it was, or whose. */
+static void mend_alone(struct check *ck)
+{
+	if (ck->obj.types & 1u << OWFS_ITEM_DIRENT)
+		new_directory(ck);
+	else
+		fix_del_inode(ck, ck->obj.ino);
+}
+
 static void object_end(struct check *ck)
 {
 	struct object *obj = &ck->obj;
@@ -244,6 +272,8 @@ static void object_end(struct check *ck)
 		pass3_file_end(ck);
 	if (obj->good)
 		pass3_xattr_end(ck);
+	if (obj->mend_alone)
+		mend_alone(ck);
 	if (obj->mend_item)
 		mend_inode(ck);
 }
@@ -331,25 +361,6 @@ static bool type_fits(uint32_t mode, unsigned int type)
 	}
 }
 
-/*
- * A directory's entries say all about it but whose it is, so only its owner
- * and root may have it.  Sums come when all of them have been seen.
- */
-static void new_directory(struct check *ck)
-{
-	struct owfs_attr attr = {
-		.mode = S_IFDIR | 0700,
-		.parent = OWFS_INO_ROOT,
-		.gen = ck->root->gen,
-		.xattr_next = 1,
-	};
-
-	clock_gettime(CLOCK_REALTIME, &attr.btime);
-	attr.atime = attr.mtime = attr.ctime = attr.btime;
-	owfs_attr_to_disk(&ck->obj.item, &attr);
-	ck->obj.mend_item = true;
-}
-
 /* Said once for each inode, and once for each type it cannot have. */
 static void check_owner(struct check *ck, unsigned int type)
 {
@@ -359,13 +370,8 @@ static void check_owner(struct check *ck, unsigned int type)
 		if (obj->blamed)
 			return;
 		obj->blamed = ~0u;
-		if (!problem(ck, BAD_ITEM_ALONE, "inode", obj->ino, "type=%u",
-			     type))
-			return;
-		if (type == OWFS_ITEM_DIRENT)
-			new_directory(ck);
-		else
-			fix_del_inode(ck, obj->ino);
+		obj->mend_alone = problem(ck, BAD_ITEM_ALONE, "inode", obj->ino,
+					  "type=%u", type);
 	} else if (obj->good && !type_fits(obj->attr.mode, type) &&
 		   !(obj->blamed & 1u << type)) {
 		obj->blamed |= 1u << type;
