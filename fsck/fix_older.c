@@ -17,19 +17,23 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/util.h"
 #include "fixer.h"
 #include "tree/node.h"
+
+#define AT_ONCE	8u		/* items in a transaction */
 
 struct older_item {
 	struct owfs_key key;
 	size_t at, len;			/* of its value in bytes */
 };
 
-/* As much memory as the items had on the device, and their keys. */
+/* The items of one inode. */
 struct older {
 	struct check *ck;
 	struct owfs_fs *fs;
 	struct suspects *sus;
+	const struct fix *hole;		/* whose keys are wanted; or NULL */
 	const char *whence;
 	owfs_gen_t gen;
 	const struct usedmap *claims;	/* besides those of the check; or NULL */
@@ -38,6 +42,8 @@ struct older {
 	unsigned char *bytes;
 	size_t nbytes, bytes_cap;
 };
+
+/* ------------------------------------------------------------------ suspects */
 
 int suspects_add(struct suspects *s, owfs_ino_t was, owfs_ino_t ino)
 {
@@ -69,12 +75,14 @@ int suspects_name(struct owfs_fs *fs, const struct suspects *s)
 	for (i = 0; i < s->n && !ret && has_root_dir(fs); i++) {
 		snprintf(wish, sizeof(wish), "#%" PRIu64 ".suspect",
 			 s->v[i].was);
-		ret = names_connect(fs, s->v[i].ino, wish);
+		OWFS_RETRY(fs, ret, names_connect(fs, s->v[i].ino, wish));
 		if (ret == -ENOENT || ret == -ENOSPC || ret == -EFSCORRUPTED)
 			ret = 0;
 	}
 	return ret;
 }
+
+/* --------------------------------------------------------------- collecting */
 
 static int make_room(struct older *o, size_t len)
 {
@@ -97,45 +105,17 @@ static int make_room(struct older *o, size_t len)
 	return 0;
 }
 
-static int collect(void *ctx, const struct owfs_key *key, const void *val,
-		   size_t len)
+static int add_item(struct older *o, struct owfs_key key, const void *val,
+		    size_t len)
 {
-	struct older *o = ctx;
-	int ret;
+	int ret = make_room(o, len);
 
-	/* what is an orphan the last commit's inodes say */
-	if (owfs_key_ino(key) == OWFS_INO_ORPHANS)
-		return 0;
-	ret = make_room(o, len);
 	if (ret)
 		return ret;
-	o->v[o->n++] = (struct older_item){ *key, o->nbytes, len };
+	o->v[o->n++] = (struct older_item){ key, o->nbytes, len };
 	memcpy(o->bytes + o->nbytes, val, len);
 	o->nbytes += (len + 7) & ~(size_t)7;	/* they are read as structures */
 	return 0;
-}
-
-/* What can be read of that range; what cannot is lost there, too. */
-static int collect_all(struct older *o, const struct fix *hole)
-{
-	const struct owfs_root *root = &o->ck->sb.root[1];
-	const struct owfs_btree_param p = {
-		.bc = o->ck->bc,
-		.owner = OWFS_TREE_MAIN,
-		.root = root->tree,
-		.level = root->level,
-		.open_gen = root->gen + 1,
-	};
-	struct owfs_btree *bt;
-	int ret = owfs_btree_open(&bt, &p);
-
-	if (ret)
-		return ret;
-	o->ck->mute = true;
-	ret = owfs_btree_walk(bt, &hole->key, &hole->last, collect, o);
-	o->ck->mute = false;
-	owfs_btree_close(bt);
-	return ret == -ENOMEM ? ret : 0;
 }
 
 /* Newer metadata has its blocks, or it cannot be told. */
@@ -159,8 +139,57 @@ static void tell(const struct older *o, owfs_ino_t ino, const char *what,
 	char path[1024];
 
 	path_of(o->ck, ino, path, sizeof(path));
-	owfs_msg(o->ck->param->msg, OWFS_MSG_WARN, "%s: items=%zu path=%s",
-		 what, n, path);
+	owfs_msg(o->ck->param->msg, OWFS_MSG_WARN,
+		 "%s: items=%zu path=%s", what, n, path);
+}
+
+/* --------------------------------------------------------------- putting there */
+
+/* [i, i + n), all or, for want of room, none. */
+static int put_some(struct older *o, owfs_ino_t ino, size_t i, size_t n)
+{
+	struct owfs_key key[AT_ONCE];
+	struct owfs_trans tr;
+	size_t j;
+	int ret = 0;
+
+	for (j = 0; j < n && !ret; j++) {
+		key[j] = o->v[i + j].key;
+		key[j] = owfs_key(ino, owfs_key_type(&key[j]), key[j].off);
+		ret = owfs_btree_prefetch(o->fs->fs_bt, &key[j]);
+	}
+	if (!ret)
+		ret = tree_begin(o->fs, &tr, (unsigned int)n);
+	if (ret)
+		return ret;
+	for (j = 0; j < n && !tr.err; j++)
+		tree_store(&tr, &key[j], o->bytes + o->v[i + j].at,
+			   o->v[i + j].len);
+	return owfs_trans_end(&tr);
+}
+
+/* What is there now is said as @what; *@done items are. */
+static int put_items(struct older *o, owfs_ino_t ino, const char *what,
+		     size_t *done)
+{
+	owfs_ino_t was = owfs_key_ino(&o->v[0].key);
+	char full[160];
+	size_t n;
+	int ret = 0;
+
+	for (*done = 0; *done < o->n && !ret; *done += ret ? 0 : n) {
+		n = min_u64(o->n - *done, AT_ONCE);
+		ret = put_some(o, ino, *done, n);
+	}
+	if (ret && ret != -EAGAIN && ret != -ENOSPC)
+		return ret;
+	if (*done)
+		tell(o, was, what, *done);
+	snprintf(full, sizeof(full), "given up: inode %" PRIu64
+		 ": %s has it, but there is no room", was, o->whence);
+	if (ret)
+		tell(o, was, full, o->n - *done);
+	return 0;
 }
 
 /* ------------------------------------------------------------ blocks claimed */
@@ -175,126 +204,185 @@ static bool is_kept(const struct older *o, const struct older_item *item)
 	       (type == OWFS_ITEM_EXTENT && !is_claimed(o, item));
 }
 
-static uint64_t blocks_of(const struct older *o, const struct older_item *item)
+static void drop_claimed(struct older *o)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < o->n; i++)
+		if (is_kept(o, &o->v[i]))
+			o->v[kept++] = o->v[i];
+	o->n = kept;
+}
+
+static uint64_t blocks_of(const struct older *o)
 {
 	struct owfs_extent ext;
+	uint64_t blocks = 0;
+	size_t i;
 
-	if (owfs_key_type(&item->key) != OWFS_ITEM_EXTENT ||
-	    owfs_extent_from_disk(&o->ck->geo, o->gen,
-				  &item->key, o->bytes + item->at, item->len,
-				  &ext))
-		return 0;
-	return ext.len;
+	for (i = 0; i < o->n; i++)
+		if (owfs_key_type(&o->v[i].key) == OWFS_ITEM_EXTENT &&
+		    !owfs_extent_from_disk(&o->ck->geo, o->gen, &o->v[i].key,
+					   o->bytes + o->v[i].at, o->v[i].len,
+					   &ext))
+			blocks += ext.len;
+	return blocks;
 }
 
 /* The inode item as that of a file that has only what is kept: it is first. */
-static int mend_first(struct older *o, size_t i, size_t end)
+static int mend_first(struct older *o)
 {
-	struct owfs_inode_item *d = (void *)(o->bytes + o->v[i].at);
+	struct owfs_inode_item *d = (void *)(o->bytes + o->v[0].at);
 	struct owfs_attr attr;
-	uint64_t blocks = 0;
-	size_t j;
 
-	if (owfs_key_type(&o->v[i].key) != OWFS_ITEM_INODE ||
-	    owfs_attr_from_disk(&attr, d, o->v[i].len) ||
+	if (!o->n || owfs_key_type(&o->v[0].key) != OWFS_ITEM_INODE ||
+	    owfs_attr_from_disk(&attr, d, o->v[0].len) ||
 	    !S_ISREG(attr.mode))
 		return -ENOENT;
-	for (j = i; j < end; j++)
-		if (is_kept(o, &o->v[j]))
-			blocks += blocks_of(o, &o->v[j]);
 	d->nlink = cpu_to_le32(1);
-	d->nblocks = cpu_to_le64(blocks);
+	d->nblocks = cpu_to_le64(blocks_of(o));
 	d->flags = cpu_to_le32(le32_to_cpu(d->flags) & ~OWFS_INODE_INTENTS);
 	return 0;
 }
 
-static int put_rest(struct older *o, size_t i, size_t end, owfs_ino_t ino)
-{
-	size_t j;
-	int ret = 0;
-
-	for (j = i; j < end && !ret; j++) {
-		const struct older_item *item = &o->v[j];
-
-		if (is_kept(o, item))
-			ret = tree_put_now(o->fs,
-					   owfs_key(ino,
-						    owfs_key_type(&item->key),
-						    item->key.off),
-					   o->bytes + item->at, item->len);
-	}
-	return ret;
-}
-
 /* No number, or the inode itself was not lost: then it gets nothing. */
-static int save_rest(struct older *o, size_t i, size_t end)
+static int save_rest(struct older *o)
 {
-	owfs_ino_t ino = owfs_key_ino(&o->v[i].key), new;
+	owfs_ino_t ino = owfs_key_ino(&o->v[0].key), new;
+	size_t n = o->n, done;
 	char what[200];
-	int ret = mend_first(o, i, end);
+	int ret;
 
+	drop_claimed(o);
+	ret = mend_first(o);
 	if (!ret && owfs_trans_new_ino(o->fs, &new))
 		ret = -ENOENT;
 	snprintf(what, sizeof(what), "%s: inode %" PRIu64
 		 ": %s has it, but its blocks are used by others%s",
 		 ret ? "given up" : "suspect", ino, o->whence, ret ? "" : ": what is left is in lost+found, with holes");
-	tell(o, ino, what, end - i);
-	if (ret)
+	if (ret) {
+		tell(o, ino, what, n);
 		return 0;
-	ret = suspects_add(o->sus, ino, new);
-	return ret ? ret : put_rest(o, i, end, new);
+	}
+	ret = put_items(o, new, what, &done);
+	return ret || !done ? ret : suspects_add(o->sus, ino, new);
 }
 
 /* -------------------------------------------------------------- all of them */
 
-/* The items [i, end), all that there are of one inode. */
-static int put_inode_items(struct older *o, size_t i, size_t end)
+/* All that there is of one inode. */
+static int put_inode(struct older *o)
 {
-	owfs_ino_t ino = owfs_key_ino(&o->v[i].key);
+	owfs_ino_t ino;
 	char what[160];
-	size_t j;
+	size_t i;
 	int ret = 0;
 
-	for (j = i; j < end; j++)
-		if (is_claimed(o, &o->v[j]))
-			return save_rest(o, i, end);
+	if (!o->n)
+		return 0;
+	ino = owfs_key_ino(&o->v[0].key);
+	for (i = 0; i < o->n; i++)
+		if (is_claimed(o, &o->v[i]))
+			break;
 	snprintf(what, sizeof(what), "suspect: inode %" PRIu64
 		 ": in part as it was in %s", ino, o->whence);
-	tell(o, ino, what, end - i);
-	for (j = i; j < end && !ret; j++)
-		ret = tree_put_now(o->fs, o->v[j].key, o->bytes + o->v[j].at,
-				   o->v[j].len);
+	ret = i < o->n ? save_rest(o) : put_items(o, ino, what, &i);
+	o->n = o->nbytes = 0;
 	return ret;
 }
 
-static int put_all(struct older *o)
+/* When the next inode begins the one before goes where it belongs. */
+static int take_item(struct older *o, struct owfs_key key, const void *val,
+		     size_t len)
 {
-	size_t i, end;
 	int ret = 0;
 
-	for (i = 0; i < o->n && !ret; i = end) {
-		for (end = i + 1; end < o->n; end++)
-			if (owfs_key_ino(&o->v[end].key) !=
-			    owfs_key_ino(&o->v[i].key))
-				break;
-		ret = put_inode_items(o, i, end);
+	/* what is an orphan the last commit's inodes say */
+	if (owfs_key_ino(&key) == OWFS_INO_ORPHANS)
+		return 0;
+	if (o->n && owfs_key_ino(&key) != owfs_key_ino(&o->v[0].key))
+		ret = put_inode(o);
+	return ret ? ret : add_item(o, key, val, len);
+}
+
+static bool is_wanted(const struct older *o, const struct owfs_key *key)
+{
+	char byte;
+
+	if (o->hole)
+		return owfs_key_cmp(key, &o->hole->key) >= 0 &&
+		       owfs_key_cmp(key, &o->hole->last) <= 0;
+	return owfs_btree_is_empty(o->fs->fs_bt) ||
+	       tree_get(o->fs, *key, &byte, 1) == -ENOENT;
+}
+
+static int take_node(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
+		     const void *data)
+{
+	struct older *o = ctx;
+	unsigned int i;
+	int ret = 0;
+
+	(void)ptr;
+	for (i = 0; !level && i < owfs_node_nitems(data) && !ret; i++) {
+		struct owfs_key key = owfs_leaf_key(data, i);
+
+		if (is_wanted(o, &key))
+			ret = take_item(o, key, owfs_leaf_val(data, i),
+					owfs_leaf_len(data, i));
 	}
+	return ret;
+}
+
+static int end(struct older *o, int ret)
+{
+	if (!ret)
+		ret = put_inode(o);
 	free(o->v);
 	free(o->bytes);
 	return ret;
 }
 
+/* What cannot be read is lost there, too. */
+static int skip_bad(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
+		    int err)
+{
+	(void)ctx;
+	(void)ptr;
+	(void)level;
+	(void)err;
+	return 0;
+}
+
 int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
 	      struct suspects *sus)
 {
-	struct older o = { .ck = ck, .fs = fs, .sus = sus,
-			   .whence = "the commit before",
-			   .gen = ck->sb.root[1].gen };
-	int ret = o.gen ? collect_all(&o, hole) : 0;
+	const struct owfs_root *root = &ck->sb.root[1];
+	const struct owfs_btree_param p = {
+		.bc = ck->bc,
+		.owner = OWFS_TREE_MAIN,
+		.root = root->tree,
+		.level = root->level,
+		.open_gen = root->gen + 1,
+	};
+	struct older o = { .ck = ck, .fs = fs, .sus = sus, .hole = hole,
+			   .whence = "the commit before", .gen = root->gen };
+	const struct owfs_btree_visitor v = {
+		.enter = take_node, .bad = skip_bad, .ctx = &o,
+		.from = &hole->key, .to = &hole->last };
+	struct owfs_btree *bt;
+	int ret;
 
+	if (!root->gen)
+		return 0;
+	ret = owfs_btree_open(&bt, &p);
 	if (ret)
-		o.n = 0;
-	return put_all(&o) ?: ret;
+		return ret;
+	ck->mute = true;
+	ret = owfs_btree_visit(bt, &v);
+	ck->mute = false;
+	owfs_btree_close(bt);
+	return end(&o, ret);
 }
 
 int fix_older_leaf(struct check *ck, struct owfs_fs *fs,
@@ -305,23 +393,11 @@ int fix_older_leaf(struct check *ck, struct owfs_fs *fs,
 	struct older o = { .ck = ck, .fs = fs, .sus = sus, .claims = claims,
 			   .whence = "an older leaf", .gen = ck->root->gen };
 	struct owfs_buf *buf;
-	unsigned int i;
-	char byte;
 	int ret = owfs_buf_read(ck->bc, leaf, &owfs_node_buf_ops, any, &buf);
 
 	if (ret)
 		return ret;
-	for (i = 0; i < owfs_node_nitems(buf->b_data) && !ret; i++) {
-		struct owfs_key key = owfs_leaf_key(buf->b_data, i);
-
-		if (!owfs_btree_is_empty(fs->fs_bt) &&
-		    tree_get(fs, key, &byte, 1) != -ENOENT)
-			continue;
-		ret = collect(&o, &key, owfs_leaf_val(buf->b_data, i),
-			      owfs_leaf_len(buf->b_data, i));
-	}
+	ret = take_node(&o, leaf, 0, buf->b_data);
 	owfs_buf_put(buf);
-	if (ret)
-		o.n = 0;
-	return put_all(&o) ?: ret;
+	return end(&o, ret);
 }

@@ -208,6 +208,8 @@ struct owfs_btree_visitor {
 	/* NULL, or called after @bad: the keys that would be below, inclusive */
 	void (*hole)(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
 		     const struct owfs_key *low, const struct owfs_key *last);
+	/* both NULL, or: only nodes that may have items in [*from, *to] */
+	const struct owfs_key *from, *to;
 };
 int owfs_btree_visit(struct owfs_btree *bt, const struct owfs_btree_visitor *v);
 

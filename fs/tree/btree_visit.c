@@ -10,6 +10,13 @@ struct visit {
 static int visit_node(const struct visit *vi, const struct owfs_ptr *ptr,
 		      const struct owfs_node_expect *expect);
 
+static bool is_wanted(const struct owfs_btree_visitor *v,
+		      const struct owfs_node_expect *expect)
+{
+	return !v->from || (owfs_key_cmp(&expect->last, v->from) >= 0 &&
+			    owfs_key_cmp(&expect->low, v->to) <= 0);
+}
+
 static int visit_children(const struct visit *vi, const struct owfs_buf *buf,
 			  const struct owfs_node_expect *expect)
 {
@@ -22,7 +29,8 @@ static int visit_children(const struct visit *vi, const struct owfs_buf *buf,
 
 		owfs_btree_expect_child(vi->bt, buf->b_data, i, &expect->last,
 					&child);
-		ret = visit_node(vi, &ptr, &child);
+		if (is_wanted(vi->v, &child))
+			ret = visit_node(vi, &ptr, &child);
 	}
 	return ret;
 }

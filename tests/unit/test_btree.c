@@ -666,6 +666,8 @@ static int visit_one(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
 static void test_visit_goes_down_skips_and_stops(void **state)
 {
 	struct fixture *f = fixture_create(4096, 40000, 1, 1 << 20);
+	const struct owfs_key from = plain_key(100, 10000);
+	const struct owfs_key to = plain_key(100, 10001);
 	struct visited seen = { .skip_at = 99 };
 	struct owfs_btree_visitor v = { .enter = visit_one, .ctx = &seen };
 	uint64_t i;
@@ -684,6 +686,14 @@ static void test_visit_goes_down_skips_and_stops(void **state)
 	assert_int_equal(owfs_btree_visit(f->bt, &v), 0);
 	assert_int_equal(seen.leaves, 0);
 	assert_in_range(seen.n, 3, 20);
+
+	/* a root with a branch and a leaf below it, or two of them */
+	seen = (struct visited){ .skip_at = 99 };
+	v.from = &from;
+	v.to = &to;
+	assert_int_equal(owfs_btree_visit(f->bt, &v), 0);
+	assert_in_range(seen.leaves, 1, 2);
+	assert_in_range(seen.n, 3, 5);
 
 	seen = (struct visited){ .stop = -7 };
 	assert_int_equal(owfs_btree_visit(f->bt, &v), -7);
