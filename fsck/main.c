@@ -6,6 +6,8 @@
  * A filesystem in use is only looked at (-n), and may change meanwhile: if
  * problems were found and commits went by, the check is repeated.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -319,6 +321,13 @@ static bool may_repair(const struct options *o)
 	return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 }
 
+/* Everything is open that was named. */
+static void lock_in(const struct run *run)
+{
+	owfs_sandbox_program(may_repair(run->o) ? OWFS_SANDBOX_WRITER :
+						  OWFS_SANDBOX_READER);
+}
+
 /* From now on what is overwritten is kept, if that was asked for. */
 static int keep_undo(struct run *run)
 {
@@ -341,9 +350,14 @@ static int keep_undo(struct run *run)
 static int restore(struct run *run)
 {
 	const char *file = run->o->restore;
+	int fd = open(file, O_RDONLY | O_CLOEXEC), ret = -errno;
 	uint64_t n;
-	int ret = undo_restore(file, run->bd, &n);
 
+	if (fd >= 0) {
+		lock_in(run);
+		ret = undo_restore(fd, run->bd, &n);
+		close(fd);
+	}
 	switch (ret) {
 	case 0:
 		printf("%s: %" PRIu64 " writes undone\n", run->o->path, n);
@@ -366,9 +380,12 @@ static int restore(struct run *run)
 static int check_device(struct run *run)
 {
 	struct owfs_check_report report;
-	bool clean = is_clean(run);
+	bool clean;
 	int ret;
 
+	if (!run->o->undo)
+		lock_in(run);
+	clean = is_clean(run);
 	tell_room(run);
 	if (clean) {
 		printf("%s: clean, %" PRIu64 "/%" PRIu64 " blocks\n",
@@ -380,9 +397,9 @@ static int check_device(struct run *run)
 	ret = keep_undo(run);
 	if (ret)
 		return ret;
+	if (run->o->undo)
+		lock_in(run);
 	progress_catch_signals();
-	owfs_sandbox_program(may_repair(run->o) ? OWFS_SANDBOX_WRITER :
-						  OWFS_SANDBOX_READER);
 	if (run->o->mode == 'n')
 		ret = check_moving(run, &report);
 	else if (may_repair(run->o))

@@ -288,24 +288,18 @@ static int check_header(int fd, const struct owfs_blkdev *bd)
 	return le64_to_cpu(h.size) == bd->size ? 0 : -EINVAL;
 }
 
-int undo_restore(const char *path, struct owfs_blkdev *bd, uint64_t *n)
+int undo_restore(int fd, struct owfs_blkdev *bd, uint64_t *n)
 {
 	unsigned char *buf = aligned_alloc(OWFS_IO_ALIGN, CHUNK_MAX);
-	int fd = open(path, O_RDONLY | O_CLOEXEC), ret;
 	struct places p = { NULL, 0, 0 };
-	off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+	off_t size = lseek(fd, 0, SEEK_END);
+	int ret = buf ? check_header(fd, bd) : -ENOMEM;
 
-	if (!buf)
-		ret = -ENOMEM;
-	else
-		ret = fd < 0 ? -errno : check_header(fd, bd);
 	if (!ret)
 		ret = find_records(fd, size, &p, buf, bd->size);
 	if (!ret)
 		ret = put_back(fd, size, &p, buf, bd);
 	*n = p.n;
-	if (fd >= 0)
-		close(fd);
 	free(p.v);
 	free(buf);
 	return ret;

@@ -20,10 +20,10 @@ int undo_open(const char *path, struct owfs_blkdev *below,
 	      struct owfs_blkdev **bdp);
 
 /*
- * Put everything back, the last write first; *n writes.  -ENODEV no such file
- * as above, -EINVAL one for another device, -EFSBADCRC damaged in the middle.
+ * Put everything back that the file @fd holds, the last write first; *n writes.
+ * -ENODEV no such file as above, -EINVAL one for another device, -EFSBADCRC damaged in the middle.
  * Nothing is written unless all of it can be read.
  */
-int undo_restore(const char *path, struct owfs_blkdev *bd, uint64_t *n);
+int undo_restore(int fd, struct owfs_blkdev *bd, uint64_t *n);
 
 #endif

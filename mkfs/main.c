@@ -12,6 +12,7 @@
 
 #include "base/cmdline.h"
 #include "base/err.h"
+#include "base/sandbox.h"
 #include "base/size.h"
 #include "base/stdfds.h"
 #include "mkfs.h"
@@ -24,6 +25,7 @@
 
 struct job {
 	struct mkfs_options o;
+	struct owfs_signatures *sig;	/* NULL: there is nothing yet */
 	char why[512];			/* what the library said first */
 };
 
@@ -102,12 +104,27 @@ static int plan(const struct owfs_target *t, struct job *job,
 	return 0;
 }
 
-/* What would be lost; refuse unless -f. */
-static int check_contents(struct owfs_target *t, const struct mkfs_options *o)
+/*
+ * Everything is open.  What is on the device was written by others; libblkid
+ * is about to look at all that it knows, and erases it, too.
+ */
+static int lock_in(struct job *job, struct owfs_target *t)
 {
+	int ret = owfs_signatures_open(&job->sig, t->bd, t->window.offset);
+
+	if (ret)
+		return complain("cannot read %s: %s", t->path, strerror(-ret));
+	owfs_sandbox_program(job->o.dry_run ? OWFS_SANDBOX_READER :
+					      OWFS_SANDBOX_WRITER);
+	return 0;
+}
+
+/* What would be lost; refuse unless -f. */
+static int check_contents(const struct job *job, struct owfs_target *t)
+{
+	const struct mkfs_options *o = &job->o;
 	char what[512];
-	int ret = owfs_signature_find(t->bd, t->window.offset, what,
-				      sizeof(what));
+	int ret = owfs_signatures_find(job->sig, t->bd, what, sizeof(what));
 
 	if (ret < 0)
 		return complain("cannot read %s: %s", t->path, strerror(-ret));
@@ -120,39 +137,40 @@ static int check_contents(struct owfs_target *t, const struct mkfs_options *o)
 	return 0;
 }
 
+static int cannot_make(struct owfs_target *t, const struct job *job, int ret)
+{
+	if (ret != -EFBIG)
+		return complain("%s: no filesystem made: %s%s", t->path,
+				strerror(-ret), job->why);
+	owfs_target_too_large(t);
+	return complain("%s", t->err);
+}
+
 static int make(struct owfs_target *t, const struct job *job)
 {
 	int ret = owfs_target_grow(t);
 
 	if (ret)
 		return complain("%s", t->err);
-	if (job->o.force && t->exists) {
-		ret = owfs_signature_wipe(t->bd, t->window.offset);
-		if (ret)
-			return complain("cannot wipe %s: %s", t->path,
-					strerror(-ret));
-	}
-	ret = owfs_mkfs(t->bd, &job->o.mkfs);
-	if (ret)
-		return complain("%s: no filesystem made: %s%s", t->path,
-				strerror(-ret), job->why);
-	return 0;
+	if (job->o.force && job->sig)
+		ret = owfs_signatures_wipe(job->sig, t->bd);
+	if (!ret)
+		ret = owfs_mkfs(t->bd, &job->o.mkfs);
+	return ret ? cannot_make(t, job, ret) : 0;
 }
 
 static int run_on(struct owfs_target *t, struct job *job,
 		  struct owfs_super *sb)
 {
-	const struct mkfs_options *o = &job->o;
-
 	if (plan(t, job, sb))
 		return 1;
 	if (owfs_target_shows(t)) {
-		if (owfs_target_open(t, o->dry_run))
+		if (owfs_target_open(t, job->o.dry_run))
 			return complain("%s", t->err);
-		if (check_contents(t, o))
+		if (lock_in(job, t) || check_contents(job, t))
 			return 1;
 	}
-	return o->dry_run ? 0 : make(t, job);
+	return job->o.dry_run ? 0 : make(t, job);
 }
 
 static int run(struct job *job)
@@ -166,6 +184,7 @@ static int run(struct job *job)
 		status = complain("%s", t.err);
 	else
 		status = run_on(&t, job, &sb);
+	owfs_signatures_close(job->sig);
 	owfs_target_close(&t, status == 0);
 	if (status)
 		return status;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Finding and erasing what others wrote, through libblkid. */
 #include <blkid.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/format.h"
@@ -15,28 +18,68 @@
 /* Signatures on one device at most; one that comes back for ever is an error. */
 #define WIPE_ROUNDS	256
 
+/* A descriptor of our own, since a file that grows is opened anew. */
+struct owfs_signatures {
+	blkid_probe pr;
+	int fd;
+};
+
 /* Everything libblkid can find; @wipe: also what has a wrong checksum. */
-static blkid_probe probe_open(struct owfs_blkdev *bd, uint64_t offset,
-			      bool wipe)
+static int choose(blkid_probe pr, bool wipe)
 {
-	struct owfs_blkdev *under = owfs_window_under(bd);
 	int flags = BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE | BLKID_SUBLKS_LABEL |
 		    BLKID_SUBLKS_MAGIC | (wipe ? BLKID_SUBLKS_BADCSUM : 0);
-	blkid_probe pr = blkid_new_probe();
 
-	if (!pr)
-		return NULL;
-	if (blkid_probe_set_device(pr, owfs_blkdev_fd(under),
-				   (blkid_loff_t)offset,
-				   under == bd ? 0 : (blkid_loff_t)bd->size) ||
-	    blkid_probe_enable_superblocks(pr, 1) ||
+	if (blkid_probe_enable_superblocks(pr, 1) ||
 	    blkid_probe_set_superblocks_flags(pr, flags) ||
 	    blkid_probe_enable_partitions(pr, 1) ||
-	    blkid_probe_set_partitions_flags(pr, BLKID_PARTS_MAGIC)) {
-		blkid_free_probe(pr);
-		return NULL;
+	    blkid_probe_set_partitions_flags(pr, BLKID_PARTS_MAGIC))
+		return -ENOMEM;
+	blkid_reset_probe(pr);
+	return 0;
+}
+
+/* Some signatures count on whole disks only, and it asks sysfs what is one. */
+static int set_device(struct owfs_signatures *sig, const struct owfs_blkdev *bd,
+		      struct owfs_blkdev *under, uint64_t offset)
+{
+	sig->fd = fcntl(owfs_blkdev_fd(under), F_DUPFD_CLOEXEC, 0);
+	if (sig->fd < 0)
+		return -errno;
+	sig->pr = blkid_new_probe();
+	if (!sig->pr ||
+	    blkid_probe_set_device(sig->pr, sig->fd, (blkid_loff_t)offset,
+				   under == bd ? 0 : (blkid_loff_t)bd->size))
+		return -ENOMEM;
+	blkid_probe_is_wholedisk(sig->pr);
+	return choose(sig->pr, false);
+}
+
+void owfs_signatures_close(struct owfs_signatures *sig)
+{
+	if (!sig)
+		return;
+	blkid_free_probe(sig->pr);
+	if (sig->fd >= 0)
+		close(sig->fd);
+	free(sig);
+}
+
+int owfs_signatures_open(struct owfs_signatures **sigp, struct owfs_blkdev *bd,
+			 uint64_t offset)
+{
+	struct owfs_signatures *sig = calloc(1, sizeof(*sig));
+	int ret;
+
+	if (!sig)
+		return -ENOMEM;
+	ret = set_device(sig, bd, owfs_window_under(bd), offset);
+	if (ret) {
+		owfs_signatures_close(sig);
+		return ret;
 	}
-	return pr;
+	*sigp = sig;
+	return 0;
 }
 
 static const char *probe_value(blkid_probe pr, const char *name)
@@ -105,10 +148,9 @@ static bool is_owfs(struct owfs_blkdev *bd)
 	       ret == -EPROTONOSUPPORT;
 }
 
-int owfs_signature_find(struct owfs_blkdev *bd, uint64_t offset, char *what,
-			size_t size)
+int owfs_signatures_find(struct owfs_signatures *sig, struct owfs_blkdev *bd,
+			 char *what, size_t size)
 {
-	blkid_probe pr;
 	int ret;
 
 	what[0] = '\0';
@@ -116,37 +158,27 @@ int owfs_signature_find(struct owfs_blkdev *bd, uint64_t offset, char *what,
 		return 0;
 	if (is_owfs(bd))
 		append(what, size, "an owfs filesystem");
-	pr = probe_open(bd, offset, false);
-	if (!pr)
-		return -ENOMEM;
-	while ((ret = blkid_do_probe(pr)) == 0)
-		describe(pr, what, size);
-	blkid_free_probe(pr);
+	while ((ret = blkid_do_probe(sig->pr)) == 0)
+		describe(sig->pr, what, size);
 	if (ret < 0)
 		return -EIO;
 	return what[0] != '\0';
 }
 
-static int wipe_found(struct owfs_blkdev *bd, uint64_t offset)
+static int wipe_found(blkid_probe pr)
 {
-	blkid_probe pr = probe_open(bd, offset, true);
-	int i, ret = -EIO;
+	int i, ret = choose(pr, true);
 
-	if (!pr)
-		return -ENOMEM;
+	if (ret)
+		return ret;
 	for (i = 0; i < WIPE_ROUNDS; i++) {
 		ret = blkid_do_probe(pr);
-		if (ret == 1) {		/* nothing more */
-			ret = 0;
-			break;
-		}
-		if (ret || blkid_do_wipe(pr, 0)) {
-			ret = -EIO;
-			break;
-		}
+		if (ret == 1)		/* nothing more */
+			return 0;
+		if (ret || blkid_do_wipe(pr, 0))
+			return -EIO;
 	}
-	blkid_free_probe(pr);
-	return i < WIPE_ROUNDS ? ret : -EIO;
+	return -EIO;
 }
 
 static int zero(struct owfs_blkdev *bd, loff_t pos, uint64_t len)
@@ -165,9 +197,9 @@ static int zero(struct owfs_blkdev *bd, loff_t pos, uint64_t len)
 	return ret;
 }
 
-int owfs_signature_wipe(struct owfs_blkdev *bd, uint64_t offset)
+int owfs_signatures_wipe(struct owfs_signatures *sig, struct owfs_blkdev *bd)
 {
-	int ret = wipe_found(bd, offset);
+	int ret = wipe_found(sig->pr);
 
 	if (!ret)
 		ret = zero(bd, 0, OWFS_FRONT_BYTES);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -164,6 +165,7 @@ int owfs_target_look(struct owfs_target *t, const char *path, uint64_t size,
 
 	memset(t, 0, sizeof(*t));
 	t->path = path;
+	t->fd = -1;
 	t->window = *window;
 	if (stat(path, &st))
 		return look_missing(t, size);
@@ -178,7 +180,17 @@ int owfs_target_look(struct owfs_target *t, const char *path, uint64_t size,
 	return ret ? ret : look_size(t, size);
 }
 
-int owfs_target_open(struct owfs_target *t, bool readonly)
+static uint64_t end_of(const struct owfs_target *t)
+{
+	return t->window.offset + t->size;
+}
+
+static bool has_to_grow(const struct owfs_target *t)
+{
+	return !t->is_block && !(t->exists && t->old_size >= end_of(t));
+}
+
+static int open_bd(struct owfs_target *t, bool readonly)
 {
 	unsigned int flags = readonly ? OWFS_BLKDEV_RDONLY : 0;
 	char why[OWFS_WINDOW_WHY];
@@ -200,16 +212,32 @@ int owfs_target_open(struct owfs_target *t, bool readonly)
 	return 0;
 }
 
+static int open_to_grow(struct owfs_target *t, int flags)
+{
+	t->fd = open(t->path, O_RDWR | O_CLOEXEC | flags, 0666);
+	if (t->fd < 0)
+		return fail(t, -errno, "cannot %s %s: %s",
+			    flags ? "create" : "open", t->path,
+			    strerror(errno));
+	return 0;
+}
+
+int owfs_target_open(struct owfs_target *t, bool readonly)
+{
+	int ret = open_bd(t, readonly);
+
+	if (!ret && !readonly && has_to_grow(t))
+		ret = open_to_grow(t, 0);
+	return ret;
+}
+
 static int create(struct owfs_target *t)
 {
-	int fd = open(t->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	char holder[OWFS_DEVLOCK_HOLDER];
-	int ret;
+	int ret = open_to_grow(t, O_CREAT | O_EXCL);
 
-	if (fd < 0)
-		return fail(t, -errno, "cannot create %s: %s", t->path,
-			    strerror(errno));
-	close(fd);
+	if (ret)
+		return ret;
 	t->created = true;
 	ret = owfs_devlock_take(t->path, true, &t->lock, holder,
 				sizeof(holder));
@@ -218,24 +246,31 @@ static int create(struct owfs_target *t)
 	return 0;
 }
 
-static uint64_t end_of(const struct owfs_target *t)
+int owfs_target_too_large(struct owfs_target *t)
 {
-	return t->window.offset + t->size;
+	struct rlimit limit;
+
+	if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < end_of(t))
+		return fail(t, -EFBIG,
+			    "%s: no file may be larger than %s here, and %s are wanted; ulimit -f unlimited lifts that",
+			    t->path, owfs_size_text(limit.rlim_cur).s,
+			    owfs_size_text(end_of(t)).s);
+	return fail(t, -EFBIG,
+		    "the file system that holds %s does not take a file of %s; give a smaller SIZE, or another place",
+		    t->path, owfs_size_text(end_of(t)).s);
 }
 
 static int extend(struct owfs_target *t)
 {
 	int err;
 
-	if (!truncate(t->path, (off_t)end_of(t))) {
+	if (!ftruncate(t->fd, (off_t)end_of(t))) {
 		t->extended = true;
 		return 0;
 	}
 	err = errno;
 	if (err == EFBIG || err == EINVAL)
-		return fail(t, -EFBIG,
-			    "the file system that holds %s does not take a file of %s",
-			    t->path, owfs_size_text(end_of(t)).s);
+		return owfs_target_too_large(t);
 	return fail(t, -err, "cannot extend %s to %s: %s", t->path,
 		    owfs_size_text(end_of(t)).s, strerror(err));
 }
@@ -245,32 +280,61 @@ bool owfs_target_shows(const struct owfs_target *t)
 	return t->exists && owfs_window_size(&t->window, t->old_size);
 }
 
+/* The size of an open device is fixed: another one takes its place. */
+static int open_grown(struct owfs_target *t)
+{
+	char why[OWFS_WINDOW_WHY];
+	struct owfs_blkdev *under;
+	int ret = owfs_blkdev_fdopen(t->fd, 0, &under);
+
+	if (ret)
+		return fail(t, ret, "cannot open %s: %s", t->path,
+			    strerror(-ret));
+	t->fd = -1;
+	owfs_blkdev_close(t->bd);
+	t->bd = under;
+	ret = owfs_window_over(under, &t->window, &t->bd, why);
+	if (ret)
+		return fail(t, ret, "cannot open %s: %s", t->path, why);
+	return 0;
+}
+
 int owfs_target_grow(struct owfs_target *t)
 {
 	int ret = 0;
 
-	if (t->is_block || (t->exists && t->old_size >= end_of(t)))
+	if (!has_to_grow(t))
 		return 0;
 	if (!t->exists)
 		ret = create(t);
+	else if (t->fd < 0)
+		ret = open_to_grow(t, 0);
 	if (!ret)
 		ret = extend(t);
-	if (ret)
-		return ret;
-	/* the size of an open device is fixed: open it again */
-	owfs_blkdev_close(t->bd);
-	t->bd = NULL;
-	return owfs_target_open(t, false);
+	return ret ? ret : open_grown(t);
+}
+
+static int cut_back(const struct owfs_target *t)
+{
+	int fd = t->bd ? owfs_blkdev_fd(owfs_window_under(t->bd)) : t->fd;
+
+	return ftruncate(fd, (off_t)t->old_size) ? -errno : 0;
 }
 
 void owfs_target_close(struct owfs_target *t, bool keep)
 {
-	if (!keep && t->extended && !t->created &&
-	    truncate(t->path, (off_t)t->old_size))
+	int ret = 0;
+
+	if (!keep && t->extended && !t->created)
+		ret = cut_back(t);
+	if (ret)
 		fprintf(stderr, "%s: left longer than it was: %s\n", t->path,
-			strerror(errno));
+			strerror(-ret));
 	owfs_blkdev_close(t->bd);
 	t->bd = NULL;
+	if (t->fd >= 0)
+		close(t->fd);
+	t->fd = -1;
 	if (!keep && t->created)
 		unlink(t->path);
 	owfs_devlock_release(t->lock);

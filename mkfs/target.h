@@ -16,6 +16,7 @@ struct owfs_target {
 	uint64_t old_size;		/* of the file before we came */
 	bool exists, is_block;
 	bool created, extended;		/* by us */
+	int fd;				/* of a file that shall grow, or -1 */
 	struct owfs_devlock *lock;
 	struct owfs_blkdev *bd;		/* once open */
 	char err[OWFS_DEVLOCK_HOLDER + 512];			/* one line: why a call below failed */
@@ -33,11 +34,13 @@ int owfs_target_look(struct owfs_target *t, const char *path, uint64_t size,
 bool owfs_target_shows(const struct owfs_target *t);
 /*
  * Open what exists, for looking only if @readonly, else alone.  Nothing is
- * written.
+ * written.  No more files are opened after that.
  */
 int owfs_target_open(struct owfs_target *t, bool readonly);
 /* Create or extend the file to t->size; opens it if that was not done yet. */
 int owfs_target_grow(struct owfs_target *t);
+/* -EFBIG, and t->err is what forbids a file of that size and what helps. */
+int owfs_target_too_large(struct owfs_target *t);
 /* Close.  Unless @keep, a file is removed or cut back if we made or grew it. */
 void owfs_target_close(struct owfs_target *t, bool keep);
 

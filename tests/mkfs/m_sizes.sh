@@ -53,12 +53,19 @@ fi
 # larger than the host allows
 (
 	ulimit -f 20000
-	m_refuses 'does not take a file of 1 TiB' "$img" 1T
+	m_refuses 'larger than 19.5 MiB here, and 1 TiB are wanted; ulimit -f unlimited' \
+		"$img" 1T
 ) || exit 1
 [ ! -e "$img" ] || t_fail "left a file behind"
 truncate -s 1M "$img"
 (
 	ulimit -f 20000
-	m_refuses_untouched "$img" 'does not take a file of 1 TiB' "$img" 1T
+	m_refuses_untouched "$img" 'ulimit -f unlimited lifts that' "$img" 1T
+) || exit 1
+truncate -s 1G "$img"
+(
+	ulimit -f 20000
+	m_refuses 'and 1 GiB are wanted; ulimit -f unlimited lifts that' "$img"
+	m_refuses 'and 1 GiB are wanted; ulimit -f unlimited lifts that' -f "$img"
 ) || exit 1
 t_ok "all sizes"
