@@ -217,6 +217,15 @@ int owfs_label_set(struct owfs_fs *fs, const char *label)
 	return ret;
 }
 
+bool owfs_commit_is_as_crashed(struct owfs_fs *fs)
+{
+	int err = __atomic_load_n(&fs->fs_error, __ATOMIC_ACQUIRE);
+
+	return (err == -EFSCORRUPTED || err == -EFSBADCRC) &&
+	       !__atomic_load_n(&fs->fs_commit->started, __ATOMIC_ACQUIRE) &&
+	       !(fs->fs_super.state & (OWFS_STATE_CLEAN | OWFS_STATE_ERROR));
+}
+
 int owfs_commit_finish(struct owfs_fs *fs)
 {
 	struct owfs_commit *c = fs->fs_commit;
@@ -247,7 +256,8 @@ int owfs_commit_write_error(struct owfs_fs *fs)
 	struct owfs_super sb = fs->fs_super;
 	int ret = 0;
 
-	if (!((sb.state & OWFS_STATE_ERROR) && sb.error_code) && !fs->fs_down) {
+	if (!((sb.state & OWFS_STATE_ERROR) && sb.error_code) && !fs->fs_down &&
+	    !owfs_commit_is_as_crashed(fs)) {
 		sb.next_gen = max_u64(sb.next_gen, owfs_open_gen(fs) + broken);
 		owfs_commit_super_stamp(fs, &sb);
 		ret = owfs_commit_super_write(fs, &sb);

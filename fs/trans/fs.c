@@ -412,7 +412,8 @@ void owfs_fs_stop(struct owfs_fs *fs)
 static bool is_untouched(struct owfs_fs *fs)
 {
 	return fs->fs_param.readonly ||
-	       ((fs->fs_super.state & OWFS_STATE_CLEAN) && !fs->fs_error);
+	       ((fs->fs_super.state & OWFS_STATE_CLEAN) && !fs->fs_error) ||
+	       owfs_commit_is_as_crashed(fs);
 }
 
 int owfs_fs_sync_and_clean(struct owfs_fs *fs)

@@ -201,6 +201,63 @@ static void test_a_torn_last_commit_is_given_up_for_the_one_before(void **state)
 	image_free(&im);
 }
 
+/* A leaf that only the last commit has; the root directory is in another. */
+static int note_new_leaf(void *ctx, const struct owfs_ptr *ptr,
+			 unsigned int level, const void *data)
+{
+	struct owfs_ptr *found = ctx;
+
+	(void)data;
+	if (!level && ptr->birth >= found->birth)
+		*found = *ptr;
+	return 0;
+}
+
+static owfs_fsblock_t new_leaf(struct image *im)
+{
+	struct owfs_ptr leaf = { .birth = 0 };
+	const struct owfs_btree_visitor v = { .enter = note_new_leaf,
+					      .ctx = &leaf };
+	struct owfs_fs *fs;
+
+	assert_int_equal(rig_mount(&fs, im->e, &im->env, RIG_READONLY, NULL),
+			 0);
+	assert_int_equal(owfs_btree_visit(fs->fs_bt, &v), 0);
+	assert_int_equal(leaf.birth, fs->fs_super.root[0].gen);
+	owfs_mount_abandon(fs);
+	return leaf.addr[0];
+}
+
+/* Who mounts it before it is checked, and reads, does not take the way back away. */
+static void test_a_torn_commit_that_was_met_can_still_be_given_up(void **state)
+{
+	struct owfs_repair_report r;
+	struct image im;
+	struct owfs_fs *fs;
+	uint64_t before, hash;
+	int err = 0;
+
+	(void)state;
+	image_fork(&im, &defect_base);
+	assert_int_equal(rig_mount(&fs, im.e, &im.env, RIG_READONLY |
+				   RIG_FALLBACK, NULL), 0);
+	before = rig_digest(fs, NULL, &err);
+	owfs_mount_abandon(fs);
+	emubd_flip_bit(im.e, new_leaf(&im) * 4096 + 3000, 3);
+	super_edit(&im, not_unmounted, NULL);
+	hash = emubd_hash(im.e);
+	assert_int_equal(rig_mount(&fs, im.e, &im.env, 0, NULL), 0);
+	rig_digest(fs, NULL, &err);
+	assert_int_equal(err, -EFSBADCRC);
+	assert_int_equal(owfs_fs_writable(fs), -EROFS);
+	assert_int_equal(owfs_unmount(fs), 0);
+	assert_true(emubd_hash(im.e) == hash);
+	assert_int_equal(image_repair(&im, &r), 0);
+	assert_int_equal(r.left.problems, 0);
+	assert_true(image_digest(&im) == before);
+	image_free(&im);
+}
+
 static void test_a_damaged_commit_before_is_let_go(void **state)
 {
 	struct owfs_repair_report r;
@@ -448,6 +505,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_not_safe_stops_a_safe_repair),
 		cmocka_unit_test(test_no_to_everything_changes_nothing),
 		cmocka_unit_test(test_a_torn_last_commit_is_given_up_for_the_one_before),
+		cmocka_unit_test(test_a_torn_commit_that_was_met_can_still_be_given_up),
 		cmocka_unit_test(test_a_damaged_commit_before_is_let_go),
 		cmocka_unit_test(test_a_sound_filesystem_is_marked_clean),
 		cmocka_unit_test(test_superblocks_with_a_wrong_byte_each_are_corrected),
