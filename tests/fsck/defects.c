@@ -7,6 +7,7 @@
  *	-y says what is expected, and leaves nothing, or what it said it leaves;
  *	-y again finds nothing, or the same, and writes nothing;
  *	every file is what it was, or named in the report;
+ *	who uses it instead loses nothing by it that was there (use_judge.h);
  *	what was repaired mounts, takes a workload and is sound afterwards.
  *
  * And the defects together have every problem that there is.
@@ -32,6 +33,7 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "defects_use.h"
 #include "edit.h"
 #include "file/namei.h"
 #include "repair_judge.h"
@@ -48,6 +50,7 @@ struct base {
 	unsigned int copies;
 	bool grown, full;
 	struct scene scene;
+	struct use_look sound;
 	uint64_t size;
 	size_t n;
 	struct chunk { uint64_t pos; unsigned char bytes[CHUNK]; } *chunk;
@@ -152,6 +155,7 @@ static void make_base(struct base *b)
 	renew(im);
 	renew(im);
 	scene_learn(&b->scene);
+	use_look(&b->sound, im->e, &im->env);
 	learn_chunks(b);
 }
 
@@ -374,6 +378,27 @@ static void touch_some(const struct defect *d, struct touched *t)
 	}
 }
 
+static struct emubd *load_image(const struct defect *d)
+{
+	struct emubd *e = emubd_create(d->base->size);
+
+	each_chunk(IMAGE, put_chunk, e);
+	return e;
+}
+
+/* Nobody repairs it. */
+static bool judge_use(struct defect *d)
+{
+	struct rig_env env = d->base->scene.im.env;
+	struct emubd *e = load_image(d);
+	const char *what;
+
+	env.env.ctx = &env;
+	what = defect_use(e, &d->base->sound, &env);
+	emubd_destroy(e);
+	return what ? wrong(d, "in use: %s", what) : true;
+}
+
 static bool judge_files(struct defect *d)
 {
 	struct touched t = { .n = 0 };
@@ -382,8 +407,7 @@ static bool judge_files(struct defect *d)
 
 	touch_some(d, &t);
 	im.env.env.ctx = &im.env;
-	im.e = emubd_create(d->base->size);
-	each_chunk(IMAGE, put_chunk, im.e);
+	im.e = load_image(d);
 	what = scene_compare(&im, &d->base->scene, &d->said, &t);
 	if (!what)
 		what = scene_use(&im);
@@ -457,8 +481,8 @@ static char *outcome(const struct defect *d)
 
 static bool run_defect(struct defect *d)
 {
-	if (!make_damage(d) || !look_only(d) || !make_damage(d) ||
-	    !repair_twice(d))
+	if (!make_damage(d) || !judge_use(d) || !look_only(d) ||
+	    !make_damage(d) || !repair_twice(d))
 		return false;
 	return d->status[3] || judge_files(d);
 }

@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A whole image through mount, a walk and a workload, as it is.  Who mounts it
- * sees errors or contents, and may write; a write that meets damage leaves the
- * filesystem read-only or untouched.  What it promises it keeps: if everything
- * was made durable and nothing was said to be wrong, it mounts again, and what
- * was written last is there.
+ * A whole image, mounted as it is and used by who does not know that it is
+ * damaged: use_judge.h says what must hold.
  */
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/err.h"
 #include "base/util.h"
-#include "file/file.h"
 #include "fuzz.h"
 #include "image.h"
+#include "use_judge.h"
 
 static struct rig_env env;
-
-#define LAST_BYTES	20000u
 
 /* Each meets other items: those that are there, and new ones beside them. */
 static const struct op workload[] = {
@@ -37,83 +30,45 @@ static const struct op workload[] = {
 	{ .kind = OP_UNLINK, .path = "d/f" },
 	{ .kind = OP_CHMOD, .path = "d", .num = 0700 },
 	{ .kind = OP_RMDIR, .path = "d" },
+	{ .kind = OP_CREATE, .path = "last" },
+	{ .kind = OP_WRITE, .path = "last", .len = 20000, .seed = 5 },
+	{ .kind = OP_SYNC },
 };
 
-static bool is_damage(int err)
+static const struct use_look *sound_look(const uint8_t *data, size_t size)
 {
-	return err == -EFSCORRUPTED || err == -EFSBADCRC || err == -EIO;
-}
+	static struct use_look looks[IMAGE_CRASHED | IMAGE_TWICE | 1];
+	static bool looked[ARRAY_SIZE(looks)];
+	unsigned int which = image_flags(data, size) &
+			     (IMAGE_CRASHED | IMAGE_TWICE);
 
-/* Nothing was wrong so far: neither was met, nor has it become read-only. */
-static bool work(struct owfs_fs *fs)
-{
-	bool well = true;
-	size_t i;
-	int ret;
-
-	for (i = 0; i < ARRAY_SIZE(workload); i++) {
-		ret = rig_apply(fs, &workload[i]);
-		well &= !is_damage(ret);
-	}
-	return well && !owfs_fs_writable(fs);
-}
-
-static const struct op last = {
-	.kind = OP_WRITE, .path = "last", .len = LAST_BYTES, .seed = 5,
-};
-
-static bool write_last(struct owfs_fs *fs)
-{
-	const struct op create = { .kind = OP_CREATE, .path = "last" };
-
-	return !rig_apply(fs, &create) && !rig_apply(fs, &last) &&
-	       !owfs_syncfs(fs) && !owfs_fs_writable(fs);
-}
-
-static void check_last(struct owfs_fs *fs)
-{
-	static unsigned char want[LAST_BYTES], got[LAST_BYTES];
-	struct owfs_inode *inode;
-	ssize_t n;
-	int err = 0;
-
-	inode = rig_lookup(fs, "last", &err);
-	if (!inode)
-		abort();
-	op_bytes(&last, want, LAST_BYTES);
-	n = owfs_file_read(inode, got, LAST_BYTES, 0);
-	if (n != (ssize_t)LAST_BYTES || memcmp(want, got, LAST_BYTES))
-		abort();
-	owfs_iput(inode);
-}
-
-static void walk_and_work(struct emubd *e)
-{
-	struct owfs_fs *fs;
-	bool promised;
-	int err = 0;
-
-	if (rig_mount(&fs, e, &env, 0, NULL))
-		return;
-	rig_digest(fs, NULL, &err);
-	promised = work(fs) && write_last(fs);
-	if (owfs_unmount(fs) || !promised)
-		return;
-	if (rig_mount(&fs, e, &env, 0, NULL))
-		abort();
-	check_last(fs);
-	rig_digest(fs, NULL, &err);
-	owfs_unmount(fs);
+	if (!looked[which])
+		use_look(&looks[which], image_sound(data, size), &env);
+	looked[which] = true;
+	return &looks[which];
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct emubd *e = image_make(data, size);
+	const unsigned int flags = image_flags(data, size);
+	struct use u = {
+		.damaged = image_make(data, size), .env = &env,
+		.op = workload, .nops = ARRAY_SIZE(workload),
+		.last = &workload[ARRAY_SIZE(workload) - 2],
+		.walk_first = flags & IMAGE_WALK,
+		.repair = (flags & IMAGE_COMPARE) == IMAGE_COMPARE,
+	};
+	const char *wrong;
 
-	fuzz_limits(IMAGE_BYTES);
 	rig_env_init(&env, 1);
-	walk_and_work(e);
-	emubd_destroy(e);
+	u.sound = sound_look(data, size);
+	fuzz_limits(IMAGE_BYTES);
+	wrong = use_judge(&u);
+	if (wrong) {
+		fprintf(stderr, "%s\n", wrong);
+		abort();
+	}
+	emubd_destroy(u.damaged);
 	fuzz_limits_end();
 	return 0;
 }

@@ -10,7 +10,22 @@
 
 #define IMAGE_BYTES	(16u << 20)
 
-/* Without input it is sound: /d, /d/f with attributes, /l, /g. */
+/* Flags of an edit ... */
+#define IMAGE_SEALED	0x01u	/* checksums are made right */
+#define IMAGE_MAP	0x02u	/* not of a node but of the fixed blocks */
+/* ... and of the first for all: what the filesystem is, and what is done with it. */
+#define IMAGE_CRASHED	0x04u	/* it was not unmounted */
+#define IMAGE_TWICE	0x08u	/* nodes are written twice */
+#define IMAGE_WALK	0x10u	/* everything is read first */
+#define IMAGE_COMPARE	0x60u	/* both: repairs are compared, which takes time */
+unsigned int image_flags(const uint8_t *data, size_t size);
+
+/*
+ * Without input it is sound: /d, /d/f with attributes, /l, /g, and /still that no
+ * workload writes to.
+ */
 struct emubd *image_make(const uint8_t *data, size_t size);
+/* What it was before the edits; stays as it is. */
+struct emubd *image_sound(const uint8_t *data, size_t size);
 
 #endif

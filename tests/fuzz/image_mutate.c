@@ -9,6 +9,7 @@
 #include "base/endian.h"
 #include "base/util.h"
 #include "fuzz.h"
+#include "image.h"
 #include "rng.h"
 
 /* Numbers at which something may overflow, or that mean another thing. */
@@ -33,7 +34,8 @@ static size_t put_edit(uint8_t *out, struct rng *r)
 	out[2] = (uint8_t)(at >> 8);
 	out[3] = 1;
 	out[4] = (uint8_t)(width - 1);
-	out[5] = rng_below(r, 8) ? 1 : (uint8_t)rng_next(r);
+	out[5] = rng_below(r, 8) ? IMAGE_SEALED : (uint8_t)rng_below(r, 4);
+	out[5] |= (uint8_t)rng_next(r) & ~3u;
 	memcpy(out + 6, &le, width);
 	return 6 + width;
 }
