@@ -248,6 +248,14 @@ static int try_unknown(int fd)
 		    syscall(SYS_getpriority, 0, 0) >= 0 || errno != ENOSYS);
 }
 
+/* What the server of iomap mode tells the kernel; BADF: it was asked. */
+static int try_iomap(int fd)
+{
+	(void)fd;
+	return said(ioctl(-1, 0x4010e501ul, NULL) && errno == EBADF &&
+		    ioctl(-1, 0x4004e564ul, NULL) && errno == EBADF);
+}
+
 static int try_new_namespace(int fd)
 {
 	(void)fd;
@@ -342,6 +350,7 @@ static void test_calls_are_those_of_the_work(void **state)
 		{ try_pwrite, { KILLED, DONE, DONE } },
 		{ try_thread, { DONE, DONE, DONE } },
 		{ try_cancel, { DONE, DONE, DONE } },
+		{ try_iomap, { REFUSED, REFUSED, DONE } },
 	};
 	size_t i;
 	int work;
