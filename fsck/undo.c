@@ -34,6 +34,7 @@ struct undo_dev {
 	struct owfs_blkdev *below;
 	int fd;
 	off_t end;
+	int err;		/* of keeping something */
 	unsigned char *buf;	/* CHUNK_MAX bytes */
 };
 
@@ -62,6 +63,21 @@ static int write_all(int fd, const void *buf, size_t len, off_t pos)
 	return 0;
 }
 
+/* What cannot be read cannot be kept, and is no loss; all else around it is. */
+static void read_old(struct undo_dev *u, size_t len, loff_t pos)
+{
+	size_t at, n;
+
+	if (!owfs_blkdev_read(u->below, u->buf, len, pos))
+		return;
+	for (at = 0; at < len; at += n) {
+		n = min_u64(len - at, OWFS_IO_ALIGN);
+		if (owfs_blkdev_read(u->below, u->buf + at, n,
+				     pos + (loff_t)at))
+			memset(u->buf + at, 0, n);
+	}
+}
+
 static int save_chunk(struct undo_dev *u, size_t len, loff_t pos)
 {
 	struct undo_record r = {
@@ -69,11 +85,9 @@ static int save_chunk(struct undo_dev *u, size_t len, loff_t pos)
 		.len = cpu_to_le32((uint32_t)len),
 		.pos = cpu_to_le64((uint64_t)pos),
 	};
-	int ret = owfs_blkdev_read(u->below, u->buf, len, pos);
+	int ret;
 
-	/* what cannot be read cannot be kept, and is no loss */
-	if (ret)
-		memset(u->buf, 0, len);
+	read_old(u, len, pos);
 	r.csum = cpu_to_le64(record_csum((uint64_t)pos, (uint32_t)len, u->buf));
 	ret = write_all(u->fd, &r, sizeof(r), u->end);
 	if (!ret)
@@ -85,18 +99,17 @@ static int save_chunk(struct undo_dev *u, size_t len, loff_t pos)
 	return ret;
 }
 
+/* After a failure none follows: it would begin within what that has left. */
 static int save(struct undo_dev *u, size_t len, loff_t pos)
 {
-	int ret = 0;
-
-	while (len && !ret) {
+	while (len && !u->err) {
 		size_t n = min_u64(len, CHUNK_MAX);
 
-		ret = save_chunk(u, n, pos);
+		u->err = save_chunk(u, n, pos);
 		pos += (loff_t)n;
 		len -= n;
 	}
-	return ret;
+	return u->err;
 }
 
 /* --------------------------------------------------------------- the layer */
