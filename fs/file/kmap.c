@@ -73,25 +73,6 @@ static int begin_report(const struct owfs_kmap_rq *rq, struct owfs_kmap *km)
 
 /* ---------------------------------------------------------------- placing */
 
-/* Blocks to place, as many as *@len says. */
-static int take_blocks(const struct owfs_kmap_rq *rq, const struct owfs_wstate *st,
-		       owfs_fsblock_t *fsblock, uint64_t *len)
-{
-	struct owfs_fs *fs = rq->inode->i_fs;
-	int ret;
-
-	/* dirtied while on its way: what it replaces comes back */
-	if (!st->paid)
-		return owfs_staging_alloc(fs, *fsblock, *len,
-					  rq->op == OWFS_KMAP_WRITEBACK ?
-					  OWFS_RESV_FREEING : OWFS_RESV_NORMAL,
-					  fsblock, len);
-	ret = owfs_commit_start_run(fs);
-	if (!ret)
-		ret = owfs_alloc_data(fs->fs_al, *fsblock, *len, fsblock, len);
-	return owfs_fs_check_map(fs, ret);
-}
-
 /* Behind the block before it, if that has a place and is in no extent yet. */
 static void goal_of(const struct owfs_kmap_rq *rq, owfs_fsblock_t *goal)
 {
@@ -105,25 +86,50 @@ static void goal_of(const struct owfs_kmap_rq *rq, owfs_fsblock_t *goal)
 		*goal = st.fsblock + 1;
 }
 
+/*
+ * Blocks that are paid for; or others, since what was dirtied while on its way
+ * will give back what it replaces.
+ */
+static int place_fresh(const struct owfs_kmap_rq *rq, bool paid, uint64_t *len,
+		       owfs_fsblock_t *fsblock)
+{
+	struct owfs_fs *fs = rq->inode->i_fs;
+	int ret;
+
+	if (paid) {
+		ret = owfs_commit_start_run(fs);
+		if (!ret)
+			ret = owfs_wmap_place_paid(rq->inode, rq->first, len,
+						   fsblock);
+		return owfs_fs_check_map(fs, ret);
+	}
+	ret = owfs_staging_alloc(fs, *fsblock, *len,
+				 rq->op == OWFS_KMAP_WRITEBACK ?
+				 OWFS_RESV_FREEING : OWFS_RESV_NORMAL, fsblock,
+				 len);
+	if (ret)
+		return ret;
+	ret = owfs_wmap_place(rq->inode, rq->first, *len, false, *fsblock,
+			      false);
+	if (ret)
+		owfs_alloc_unstage(fs->fs_al, *fsblock, *len, false);
+	return ret;
+}
+
 int owfs_kmap_place(const struct owfs_kmap_rq *rq, const struct owfs_wstate *st,
 		      uint64_t *len, owfs_fsblock_t *fsblock)
 {
-	struct owfs_fs *fs = rq->inode->i_fs;
 	bool in_place;
 	int ret = owfs_iomap_place(rq->inode, rq->first, len, &in_place,
 				   fsblock);
 
-	if (!ret && !in_place) {
-		goal_of(rq, fsblock);
-		ret = take_blocks(rq, st, fsblock, len);
-	}
 	if (ret)
 		return ret;
-	ret = owfs_wmap_place(rq->inode, rq->first, *len, st->paid, *fsblock,
-			      in_place);
-	if (ret && !in_place)
-		owfs_alloc_unstage(fs->fs_al, *fsblock, *len, st->paid);
-	return ret;
+	if (in_place)
+		return owfs_wmap_place(rq->inode, rq->first, *len, st->paid,
+				       *fsblock, true);
+	goal_of(rq, fsblock);
+	return place_fresh(rq, st->paid, len, fsblock);
 }
 
 /* ----------------------------------------------------------- direct writes */

@@ -501,18 +501,27 @@ static struct piece *place_piece(struct owfs_wmap *wm, owfs_fileoff_t off,
 	return p->settled ? p : NULL;
 }
 
+/* Is [off, off + len) all of one state, not placed, and paid for or not? */
+static bool may_place(const struct owfs_wmap *wm, owfs_fileoff_t off,
+		      uint64_t len, bool paid)
+{
+	struct piece *next, *p = find(wm, off, &next);
+	owfs_fileoff_t until = p ? piece_end(p) : next ? next->off : UINT64_MAX;
+
+	return until >= off + len && !(p && p->st.placed) &&
+	       (p && p->st.paid) == paid;
+}
+
 static int place_locked(struct owfs_inode *inode, struct owfs_wmap *wm,
 			owfs_fileoff_t off, uint64_t len, bool paid,
 			owfs_fsblock_t fsblock, bool in_place)
 {
 	struct piece *next, *p = find(wm, off, &next);
-	owfs_fileoff_t until = p ? piece_end(p) : next ? next->off : UINT64_MAX;
 	int ret = spares_fill(wm);
 
 	if (ret)
 		return ret;
-	if (until < off + len || (p && p->st.placed) ||
-	    (p && p->st.paid) != paid)
+	if (!may_place(wm, off, len, paid))
 		return 1;
 	p = place_piece(wm, off, len, !p);
 	if (!p)
@@ -537,6 +546,36 @@ int owfs_wmap_place(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t len,
 		ret = place_locked(inode, wm, off, len, paid, fsblock,
 				   in_place);
 	wmap_trim(inode);
+	pthread_mutex_unlock(&inode->i_map_lock);
+	return ret;
+}
+
+static int place_paid_locked(struct owfs_inode *inode, struct owfs_wmap *wm,
+			     owfs_fileoff_t off, uint64_t *len,
+			     owfs_fsblock_t *fsblock)
+{
+	struct owfs_alloc *al = inode->i_fs->fs_al;
+	int ret;
+
+	if (!may_place(wm, off, *len, true))
+		return 1;
+	ret = owfs_alloc_data(al, *fsblock, *len, fsblock, len);
+	if (ret)
+		return ret;
+	ret = place_locked(inode, wm, off, *len, true, *fsblock, false);
+	if (ret)
+		owfs_alloc_unstage(al, *fsblock, *len, true);
+	return ret;
+}
+
+int owfs_wmap_place_paid(struct owfs_inode *inode, owfs_fileoff_t off,
+			 uint64_t *len, owfs_fsblock_t *fsblock)
+{
+	int ret = 1;
+
+	pthread_mutex_lock(&inode->i_map_lock);
+	if (inode->i_wmap)
+		ret = place_paid_locked(inode, inode->i_wmap, off, len, fsblock);
 	pthread_mutex_unlock(&inode->i_map_lock);
 	return ret;
 }

@@ -76,6 +76,13 @@ void owfs_wmap_cancel(struct owfs_inode *inode, owfs_fileoff_t first,
  */
 int owfs_wmap_place(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t len,
 		    bool paid, owfs_fsblock_t fsblock, bool in_place);
+/*
+ * The same for what is paid for, whose blocks are taken here, near *@fsblock:
+ * what was found to be paid for may be somebody else's by the time blocks are
+ * taken for it.  *@len is cut to what could be had in one piece.
+ */
+int owfs_wmap_place_paid(struct owfs_inode *inode, owfs_fileoff_t off,
+			 uint64_t *len, owfs_fsblock_t *fsblock);
 /* Block @off, which is placed, is known to the kernel's cache of mappings. */
 void owfs_wmap_cached(struct owfs_inode *inode, owfs_fileoff_t off);
 /* [first, end) is being written as it is now: not reserved any more. */

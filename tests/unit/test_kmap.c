@@ -57,12 +57,92 @@ static void test_a_store_into_a_block_waits_for_direct_writes(void **state)
 	owfs_iput(inode);
 }
 
+/* What another thread does between an answer's look at a block and its deed. */
+static void (*between)(void);
+
+int __real_owfs_commit_start_run(struct owfs_fs *fs);
+int __wrap_owfs_commit_start_run(struct owfs_fs *fs);
+
+int __wrap_owfs_commit_start_run(struct owfs_fs *fs)
+{
+	void (*now)(void) = between;
+
+	between = NULL;
+	if (now)
+		now();
+	return __real_owfs_commit_start_run(fs);
+}
+
+static struct owfs_inode *stored;
+static struct owfs_kmap told;
+
+static void write_back(void)
+{
+	assert_int_equal(owfs_kmap_begin(stored, OWFS_KMAP_WRITEBACK, 0, BS,
+					 false, &told), 0);
+}
+
+static void cancel(void)
+{
+	owfs_kmap_end(stored, OWFS_KMAP_WRITE, 0, BS, 0);
+}
+
+/* A block that is stored into in part while it is written back is placed once. */
+static void test_a_block_is_paid_for_once(void **state)
+{
+	struct owfs_alloc_stat st;
+	struct owfs_kmap km;
+	uint64_t size;
+
+	(void)state;
+	stored = fx_file(&fx);
+	assert_int_equal(owfs_kmap_begin(stored, OWFS_KMAP_WRITE, 0, BS, false,
+					 &km), 0);
+	between = write_back;
+	assert_int_equal(store(stored, false, &km), 0);
+	assert_null(between);
+	assert_int_equal(km.write.fsblock, told.write.fsblock);
+	assert_int_equal(owfs_kmap_ioend(stored, OWFS_KMAP_IOEND_WRITEBACK, 0,
+					 BS, 0, &size), 0);
+	owfs_wmap_drop(stored, 0, UINT64_MAX);
+	owfs_alloc_stat(fx.fs->fs_al, &st);
+	assert_int_equal(st.staged, 0);
+	assert_int_equal(st.reserved, 0);
+	fx_check(&fx);
+	owfs_iput(stored);
+}
+
+/* What was set aside goes back when the store comes to nothing, and then only. */
+static void test_a_block_is_given_back_once(void **state)
+{
+	struct owfs_alloc_stat st;
+	struct owfs_kmap km;
+
+	(void)state;
+	stored = fx_file(&fx);
+	assert_int_equal(owfs_kmap_begin(stored, OWFS_KMAP_WRITE, 0, BS, false,
+					 &km), 0);
+	between = cancel;
+	write_back();
+	assert_null(between);
+	owfs_alloc_stat(fx.fs->fs_al, &st);
+	assert_int_equal(st.staged, 1);
+	owfs_wmap_drop(stored, 0, UINT64_MAX);
+	owfs_alloc_stat(fx.fs->fs_al, &st);
+	assert_int_equal(st.staged, 0);
+	assert_int_equal(st.reserved, 0);
+	fx_check(&fx);
+	owfs_iput(stored);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_a_store_into_a_block_waits_for_direct_writes),
+		T(test_a_block_is_paid_for_once),
+		T(test_a_block_is_given_back_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
