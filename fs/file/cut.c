@@ -350,6 +350,18 @@ static int room_for(struct owfs_fs *fs, uint64_t blocks)
 #define FILL_DOOMED	64u
 #define UNFILL_TRIES	6u
 
+/*
+ * 1: it is none any more.  The range keeps nobody from writing back what the
+ * kernel had there before.  Caller holds i_lock.
+ */
+static int is_no_hole(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t len)
+{
+	struct owfs_iomap map;
+	int ret = owfs_iomap_read_locked(inode, off, len, &map);
+
+	return ret ? ret : map.type != OWFS_IOMAP_HOLE || map.len < len;
+}
+
 static int fill_trans(struct owfs_inode *inode, owfs_fileoff_t off,
 		      owfs_fsblock_t fsblock, uint64_t len,
 		      struct owfs_extent_edit *ed)
@@ -357,8 +369,10 @@ static int fill_trans(struct owfs_inode *inode, owfs_fileoff_t off,
 	bool intents = owfs_inode_has_intents(inode);
 	unsigned int items = 0;
 	struct owfs_trans tr;
-	int ret = owfs_extent_edit_load(ed, off, off + len, 0);
+	int ret = is_no_hole(inode, off, len);
 
+	if (!ret)
+		ret = owfs_extent_edit_load(ed, off, off + len, 0);
 	if (!ret)
 		ret = owfs_extent_edit_map(ed, off, len, fsblock,
 					   OWFS_EXTENT_UNWRITTEN);
@@ -386,7 +400,7 @@ static int fill_trans(struct owfs_inode *inode, owfs_fileoff_t off,
 	return owfs_trans_end(&tr);
 }
 
-/* Some of the hole [off, off + *len), which is in nobody else's hands. */
+/* Some of the hole [off, off + *len).  1: look again. */
 static int fill_some(struct owfs_inode *inode, owfs_fileoff_t off,
 		     owfs_fsblock_t *goal, uint64_t *len)
 {
@@ -461,12 +475,15 @@ static int unfill_run(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t len
 	return ret;
 }
 
-/* Where that fails what was preallocated stays; it reads as the hole it was. */
+/*
+ * Where that fails what was preallocated stays; it reads as the hole it was.  It
+ * also does where the kernel may be writing back into it by now.
+ */
 static void unfill(struct owfs_inode *inode, const struct filled *f)
 {
 	unsigned int i;
 
-	for (i = 0; i < f->n; i++)
+	for (i = 0; i < f->n && !inode->i_fs->fs_kernel_io; i++)
 		if (unfill_run(inode, f->run[i].off, f->run[i].len))
 			return;
 }
@@ -494,6 +511,10 @@ static int fill(struct owfs_inode *inode, owfs_fileoff_t first,
 			ret = fill_some(inode, first, &goal, &map.len);
 		if (!ret)
 			filled_add(&filled, first, map.len);
+		if (ret == 1) {
+			map.len = 0;
+			ret = 0;
+		}
 	}
 	if (ret)
 		unfill(inode, &filled);

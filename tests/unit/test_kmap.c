@@ -59,6 +59,7 @@ static void test_a_store_into_a_block_waits_for_direct_writes(void **state)
 
 /* What another thread does between an answer's look at a block and its deed. */
 static void (*between)(void);
+static unsigned int deeds;		/* before that one */
 
 int __real_owfs_commit_start_run(struct owfs_fs *fs);
 int __wrap_owfs_commit_start_run(struct owfs_fs *fs);
@@ -67,9 +68,11 @@ int __wrap_owfs_commit_start_run(struct owfs_fs *fs)
 {
 	void (*now)(void) = between;
 
-	between = NULL;
-	if (now)
+	if (now && !deeds--) {
+		between = NULL;
+		deeds = 0;
 		now();
+	}
 	return __real_owfs_commit_start_run(fs);
 }
 
@@ -135,6 +138,79 @@ static void test_a_block_is_given_back_once(void **state)
 	owfs_iput(stored);
 }
 
+static void arrive(void)
+{
+	uint64_t size;
+
+	assert_int_equal(owfs_kmap_ioend(stored, OWFS_KMAP_IOEND_WRITEBACK, 0,
+					 BS, 0, &size), 0);
+}
+
+/* What is written back while blocks are allocated there is not lost. */
+static void test_writeback_beside_preallocation(void **state)
+{
+	struct owfs_iomap map;
+	struct owfs_kmap km;
+
+	(void)state;
+	stored = fx_file(&fx);
+	assert_int_equal(owfs_kmap_begin(stored, OWFS_KMAP_WRITE, 0, BS, false,
+					 &km), 0);
+	write_back();
+	between = arrive;
+	assert_int_equal(owfs_file_fallocate(stored, 0, 0, 4 * BS), 0);
+	assert_null(between);
+	assert_int_equal(owfs_iomap_read(stored, 0, 4, &map), 0);
+	assert_int_equal(map.type, OWFS_IOMAP_MAPPED);
+	assert_int_equal(map.fsblock, told.write.fsblock);
+	assert_int_equal(owfs_iomap_read(stored, 1, 3, &map), 0);
+	assert_int_equal(map.type, OWFS_IOMAP_UNWRITTEN);
+	assert_int_equal(map.len, 3);
+	fx_check(&fx);
+	owfs_iput(stored);
+}
+
+static uint64_t taken;
+
+static void write_back_and_fill_the_device(void)
+{
+	struct owfs_alloc_stat st;
+
+	write_back();
+	owfs_alloc_stat(fx.fs->fs_al, &st);
+	taken = st.free - st.reserve - st.reserved;
+	assert_int_equal(owfs_alloc_reserve(fx.fs->fs_al, taken,
+					    OWFS_RESV_NORMAL), 0);
+}
+
+/* ... and not if there are not enough of them, either. */
+static void test_writeback_beside_preallocation_that_fails(void **state)
+{
+	struct owfs_iomap map;
+	struct owfs_kmap km;
+	uint64_t size;
+
+	(void)state;
+	stored = fx_file(&fx);
+	assert_int_equal(owfs_kmap_begin(stored, OWFS_KMAP_DIRECT, 2 * BS, BS,
+					 false, &km), 0);
+	assert_int_equal(owfs_kmap_ioend(stored, OWFS_KMAP_IOEND_DIRECT, 2 * BS,
+					 BS, 0, &size), 0);
+	assert_int_equal(owfs_kmap_begin(stored, OWFS_KMAP_WRITE, 0, BS, false,
+					 &km), 0);
+	deeds = 2;	/* alloc, join, alloc */
+	between = write_back_and_fill_the_device;
+	assert_int_equal(owfs_file_fallocate(stored, 0, 0, 4 * BS), -ENOSPC);
+	assert_null(between);
+	arrive();
+	assert_int_equal(owfs_iomap_read(stored, 0, 1, &map), 0);
+	assert_int_equal(map.type, OWFS_IOMAP_MAPPED);
+	assert_int_equal(map.fsblock, told.write.fsblock);
+	owfs_alloc_unreserve(fx.fs->fs_al, taken);
+	fx_check(&fx);
+	owfs_iput(stored);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -143,6 +219,8 @@ int main(void)
 		T(test_a_store_into_a_block_waits_for_direct_writes),
 		T(test_a_block_is_paid_for_once),
 		T(test_a_block_is_given_back_once),
+		T(test_writeback_beside_preallocation),
+		T(test_writeback_beside_preallocation_that_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
