@@ -461,9 +461,13 @@ static int cannot_look(const struct options *o, int ret)
 		return complain(EXIT_OPERATION,
 				"%s is being checked by somebody else", o->path);
 	case -EPERM:
+		if (geteuid())
+			return complain(EXIT_OPERATION,
+					"%s: only root may check a filesystem in use",
+					o->path);
 		return complain(EXIT_OPERATION,
-				"%s: only root may check a filesystem in use",
-				o->path);
+				"%s: its server cannot see that root asks: not from in here, or it lost its parent process; umount %s, and check the device",
+				o->path, o->path);
 	default:
 		return complain(EXIT_OPERATION, "cannot look at %s: %s",
 				o->path, strerror(-ret));
