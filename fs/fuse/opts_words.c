@@ -251,6 +251,17 @@ static bool is_comment(const char *word)
 	       !strncmp(word, "user=", 5) || !strncmp(word, "loop=", 5);
 }
 
+/*
+ * What the table of mounts says of one.  mount(8) hands all that on with what
+ * is to be another when it remounts, behind the word that says so.
+ */
+static bool is_shown(const char *word)
+{
+	return !strncmp(word, "user_id=", 8) || !strncmp(word, "group_id=", 9) ||
+	       !strncmp(word, "max_read=", 9) || !strncmp(word, "blksize=", 8) ||
+	       !strcmp(word, "seclabel");
+}
+
 static int add_kernel(struct owfs_opts *o, const char *word)
 {
 	size_t n = strlen(o->kernel);
@@ -370,7 +381,7 @@ static int set_option(struct owfs_opts *o, const char *word, bool sloppy)
 	    is_context(word))
 		return add_kernel(o, word);
 	ret = set_valued(o, word, &known);
-	if (known || sloppy)
+	if (known || sloppy || (o->remount && is_shown(word)))
 		return ret;
 	return refuse_word(o, word);
 }

@@ -23,6 +23,7 @@ trap 'status=$?; set +e; umount "$sbin"; (exit $status); t_cleanup' EXIT
 ln -s "$T/sbin"/* "$sbin/"
 cp "$OWFS_FUSE" "$sbin/mount.owfs"
 ln -s mount.owfs "$sbin/mount.fuse.owfs"
+ln -s mount.owfs "$sbin/mount.fuseblk.owfs"
 
 t_image 64M
 mkdir "$MNT"
@@ -79,6 +80,20 @@ gone "sloppy"
 t_expect 0 mount -f -t owfs "$IMG" "$MNT"
 ! t_is_mounted "$MNT" || t_fail "a fake mount was made"
 t_ok "words that are unknown"
+
+# mount(8) hands on all that the table of mounts says
+for options in noatime,commit=7 noatime,plain; do
+	mount -t owfs -o $options "$IMG" "$MNT"
+	mount -o remount,ro,nosuid "$MNT" || t_fail "$options: remount,ro"
+	t_expect_out '^ro,nosuid.*noatime' options
+	mount -o remount,rw "$MNT" || t_fail "$options: remount,rw"
+	t_expect_out '^rw,' options
+	t_expect_out "unknown option 'comit=5'; is 'commit' meant" \
+		mount -o remount,ro,comit=5 "$MNT"
+	t_expect_out '^rw,' options
+	gone "remount"
+done
+t_ok "remounting"
 
 # in a part of a file, where mount(8) makes the loop device
 truncate -s 80M "$T/disk"

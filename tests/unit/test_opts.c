@@ -282,6 +282,11 @@ static void test_helper_understands_fstab(void **state)
 	accept(&o, "/sbin/mount.owfs IMAGE DIR -n -v -o rw,defaults,nofail,noauto,users,_netdev,x-systemd.automount,X-a=b,comment=c,nodev");
 	assert_false(o.foreground);
 	assert_string_equal(o.kernel, "nodev");
+	accept(&o, "mount.fuseblk.owfs IMAGE DIR -o rw,noatime,remount,user_id=0,group_id=0,default_permissions,allow_other,blksize=4096,max_read=1048576");
+	assert_true(o.remount && !o.readonly);
+	assert_string_equal(o.kernel, "noatime");
+	refuse("mount.fuseblk.owfs IMAGE DIR -o remount,blk=4096");
+	refuse("mount.owfs IMAGE DIR -o user_id=0");
 	accept(&o, "mount.fuse.owfs IMAGE DIR -f");
 	assert_true(o.fake && !o.foreground);
 	accept(&o, "mount.owfs IMAGE DIR -s -o whatever");
