@@ -169,7 +169,9 @@ static int run(const struct dump_options *o)
 	ret = owfs_window_open(o->path, OWFS_BLKDEV_RDONLY, &o->window, &d.bd,
 			       why);
 	if (ret)
-		return complain("cannot open %s: %s", o->path, why);
+		return complain("cannot open %s: %s%s", o->path, why,
+				ret == -ENOTBLK ? "; of what is mounted, findmnt says on which it is" :
+				"");
 	owfs_sandbox_program(OWFS_SANDBOX_READER);
 	ret = open_commit(&d, o);
 	if (!ret)

@@ -526,7 +526,7 @@ static int run(const struct options *o)
 					o->path, holder);
 		if (ret)
 			return complain(EXIT_OPERATION, "cannot open %s: %s",
-					o->path, strerror(-ret));
+					o->path, owfs_blkdev_strerror(ret, 0));
 	}
 	status = run_locked(o);
 	owfs_devlock_release(lock);

@@ -145,7 +145,7 @@ static int check_users(struct owfs_target *t, const struct stat *st)
 		return fail(t, ret, "%s is in use by %s", t->path, holder);
 	if (ret)
 		return fail(t, ret, "cannot open %s: %s", t->path,
-			    strerror(-ret));
+			    owfs_blkdev_strerror(ret, 0));
 	if (t->is_block)
 		return 0;
 	if (owfs_mounts_walk(source_is_file, &fm) == 1)

@@ -58,7 +58,7 @@ static void usage(const struct owfs_opts *o)
 	printf("options: ro rw commit=SEC errors=remount-ro|shutdown discard cache=SIZE\n"
 	       "         iomap=auto|on|off threads=N spin=USEC plain allow_other\n"
 	       "         uid=USER gid=GROUP offset=BYTES sizelimit=BYTES writeback\n"
-	       "         sync dirsync nosandbox, and those of mount(8): nosuid nodev noexec noatime ...\n");
+	       "         sync dirsync nosandbox debug, and those of mount(8): nosuid nodev noexec noatime ...\n");
 }
 
 /* @word: what stands before the next argument, of which a letter may be wrong. */
@@ -183,8 +183,12 @@ static int take_paths(struct owfs_opts *o, int argc, char **argv)
 		return -EINVAL;
 	if (!realpath(argv[optind], o->device))
 		return owfs_opts_refuse(o, "%s: %s", argv[optind], strerror(errno));
-	if (stat(o->device, &st) ||
-	    (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)))
+	if (stat(o->device, &st))
+		return owfs_opts_refuse(o, "%s: %s", o->device, strerror(errno));
+	if (S_ISDIR(st.st_mode))
+		return owfs_opts_refuse(o, "%s: is a directory; the device or image file comes first, then the mount point",
+				o->device);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return owfs_opts_refuse(o, "%s: neither a block device nor an image file",
 				o->device);
 	if (!realpath(argv[optind + 1], o->mountpoint) ||

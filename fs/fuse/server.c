@@ -117,7 +117,7 @@ static int take_lock(struct server *srv)
 			 device, holder);
 	else if (ret)
 		owfs_msg(srv->msg, OWFS_MSG_ERROR, "%s: cannot lock: %s",
-			 device, strerror(-ret));
+			 device, owfs_blkdev_strerror(ret, OWFS_BLKDEV_RDONLY));
 	return ret;
 }
 

@@ -61,6 +61,8 @@ void owfs_blkdev_close(struct owfs_blkdev *bd);	/* NULL is fine */
  */
 int owfs_blkdev_open(const char *path, unsigned int flags,
 		     struct owfs_blkdev **bdp);
+/* What @err says of opening, or locking, with @flags; and what helps. */
+const char *owfs_blkdev_strerror(int err, unsigned int flags);
 /* The same over an open descriptor, which it takes over. */
 int owfs_blkdev_fdopen(int fd, unsigned int flags, struct owfs_blkdev **bdp);
 /* The descriptor behind, for ioctls and locks; -1 if there is none. */

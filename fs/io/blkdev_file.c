@@ -385,6 +385,20 @@ int owfs_blkdev_fdopen(int fd, unsigned int flags, struct owfs_blkdev **bdp)
 	return 0;
 }
 
+const char *owfs_blkdev_strerror(int err, unsigned int flags)
+{
+	switch (err) {
+	case -EACCES:
+		return flags & OWFS_BLKDEV_RDONLY ?
+		       "Permission denied; it takes root, or the right to read it" :
+		       "Permission denied; it takes root, or the right to read and write it";
+	case -ENOTBLK:
+		return "neither a block device nor an image file";
+	default:
+		return strerror(-err);
+	}
+}
+
 int owfs_blkdev_open(const char *path, unsigned int flags,
 		     struct owfs_blkdev **bdp)
 {

@@ -142,7 +142,8 @@ int owfs_window_open(const char *path, unsigned int flags,
 	int ret = owfs_blkdev_open(path, flags, &under);
 
 	if (ret) {
-		snprintf(why, OWFS_WINDOW_WHY, "%s", strerror(-ret));
+		snprintf(why, OWFS_WINDOW_WHY, "%s",
+			 owfs_blkdev_strerror(ret, flags));
 		return ret;
 	}
 	ret = owfs_window_over(under, w, bdp, why);

@@ -35,6 +35,21 @@ t_expect 1 "$DUMP" "$IMG" inode
 t_expect 1 "$DUMP" "$IMG" inode x
 t_expect 1 "$DUMP" "$IMG" inode 99
 t_expect_out '-o needs a value' "$DUMP" -o
+t_expect_out 'neither a block device nor an image file; .*findmnt' "$DUMP" "$T"
+as_other()
+{
+	setpriv --bounding-set=-all --inh-caps=-all --reuid=65534 \
+		--clear-groups "$@"
+}
+chmod 755 "$T"
+chmod 600 "$IMG"
+if [ "$(id -u)" -eq 0 ] && as_other test -x "$DUMP"; then
+	for program in "$DUMP" "$FSCK -n" "$FSCK" "$MKFS -f"; do
+		# shellcheck disable=SC2086
+		t_expect_out 'Permission denied; it takes root, or the right to read' \
+			as_other $program "$IMG"
+	done
+fi
 t_expect 1 "$DUMP" "$IMG" superblock 1
 t_expect 1 "$DUMP" "$IMG" path /none
 t_expect 1 "$DUMP" --before "$IMG"

@@ -29,6 +29,23 @@ head -c 1000 /dev/urandom > "$T/short"
 fails "too short" "owfs" "$T/short" "$MNT"
 t_image 64M
 fails "no mount point" "no such file" "$IMG" "$T/nowhere"
+fails "a directory" "directory; the device or image file comes first" "$MNT" "$IMG"
+chmod 755 "$T"
+chmod 600 "$IMG"
+if [ "$(id -u)" -eq 0 ]; then
+	REAL=$OWFS_FUSE
+	OWFS_FUSE=as_other
+	as_other()
+	{
+		setpriv --reuid=65534 --clear-groups "$REAL" "$@"
+	}
+	if setpriv --reuid=65534 --clear-groups test -x "$REAL"; then
+		fails "no right to read" "denied; it takes root, or the right to read it" "$IMG" "$MNT"
+		chmod 644 "$IMG"
+		fails "no right to write" "right to read and write it; -o ro mounts read-only" "$IMG" "$MNT"
+	fi
+	OWFS_FUSE=$REAL
+fi
 fails "bad option" "nonsense" -o nonsense "$IMG" "$MNT"
 fails "iomap where there is none" "iomap" -o iomap=on "$IMG" "$MNT"
 cp "$IMG" "$T/cut"
