@@ -191,22 +191,30 @@ static int check_moving(struct run *run, struct owfs_check_report *r)
 	return ret;
 }
 
+static const char *s(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 static void tell_sums(const struct run *run, const struct owfs_check_report *r)
 {
+	uint64_t files = r->files + r->symlinks + r->others;
 	const char *path = run->o->path;
 
-	printf("%s: %" PRIu64 " files, %" PRIu64 " directories, %" PRIu64
-	       "/%" PRIu64 " blocks\n", path,
-	       r->files + r->symlinks + r->others, r->dirs,
-	       r->nblocks - r->free_blocks, r->nblocks);
+	printf("%s: %" PRIu64 " file%s, %" PRIu64 " director%s, %" PRIu64
+	       "/%" PRIu64 " blocks\n", path, files, s(files), r->dirs,
+	       r->dirs == 1 ? "y" : "ies", r->nblocks - r->free_blocks,
+	       r->nblocks);
 	if (!run->o->verbose)
 		return;
-	printf("%s: generation %" PRIu64 ", %" PRIu64 " nodes, %" PRIu64
-	       " items, %" PRIu64 " extents, %" PRIu64 " data blocks\n", path,
-	       r->gen, r->nodes, r->items, r->extents, r->data_blocks);
-	printf("%s: %" PRIu64 " symbolic links, %" PRIu64
-	       " special files, %" PRIu64 " without a name\n", path,
-	       r->symlinks, r->others, r->orphans);
+	printf("%s: generation %" PRIu64 ", %" PRIu64 " node%s, %" PRIu64
+	       " item%s, %" PRIu64 " extent%s, %" PRIu64 " data block%s\n",
+	       path, r->gen, r->nodes, s(r->nodes), r->items, s(r->items),
+	       r->extents, s(r->extents), r->data_blocks, s(r->data_blocks));
+	printf("%s: %" PRIu64 " symbolic link%s, %" PRIu64
+	       " special file%s, %" PRIu64 " without a name\n", path,
+	       r->symlinks, s(r->symlinks), r->others, s(r->others),
+	       r->orphans);
 }
 
 static void tell_problems(const struct run *run,
@@ -222,8 +230,9 @@ static void tell_problems(const struct run *run,
 			printf("%s: problem %u (%s): %u\n", run->o->path,
 			       info->number, info->name, r->count[i]);
 	}
-	printf("%s: %u problems%s: %u dangerous to write with, %u with loss, %u of count\n",
-	       run->o->path, r->problems, run->corrected ? " left" : "",
+	printf("%s: %u problem%s%s: %u dangerous to write with, %u with loss, %u of count\n",
+	       run->o->path, r->problems, s(r->problems),
+	       run->corrected ? " left" : "",
 	       by_class[OWFS_CLASS_DANGER], by_class[OWFS_CLASS_LOSS],
 	       by_class[OWFS_CLASS_COUNT]);
 	if (run->o->mode == 'p')
@@ -234,7 +243,7 @@ static void tell_problems(const struct run *run,
 static void tell_corrected(const struct run *run)
 {
 	printf("%s: %u problem%s corrected\n", run->o->path, run->corrected,
-	       run->corrected == 1 ? "" : "s");
+	       s(run->corrected));
 }
 
 /*
@@ -257,7 +266,7 @@ static int verdict(struct run *run, int ret, const struct owfs_check_report *r)
 
 	if (run->corrected)
 		tell_corrected(run);
-	if (r->problems)
+	if (r->problems && ret != -ENODEV)
 		tell_problems(run, r);
 	switch (ret) {
 	case 0:
@@ -309,8 +318,8 @@ static void tell_room(const struct run *run)
 
 	if (room)
 		printf("%s: note: device is longer than the filesystem by %" PRIu64
-		       " blocks; making a filesystem longer is not possible yet\n",
-		       run->o->path, room);
+		       " block%s; making a filesystem longer is not possible yet\n",
+		       run->o->path, room, s(room));
 }
 
 /* Without a terminal, and without being told, nobody has said yes. */
@@ -328,12 +337,22 @@ static void lock_in(const struct run *run)
 						  OWFS_SANDBOX_READER);
 }
 
+/* Who finds no such file later shall know why. */
+static void tell_no_undo(const struct options *o)
+{
+	if (o->undo)
+		printf("%s: note: nothing is written, so %s is not made\n",
+		       o->path, o->undo);
+}
+
 /* From now on what is overwritten is kept, if that was asked for. */
 static int keep_undo(struct run *run)
 {
 	const char *file = run->o->undo;
 	int ret;
 
+	if (!may_repair(run->o))
+		tell_no_undo(run->o);
 	if (!file || !may_repair(run->o))
 		return 0;
 	ret = undo_open(file, run->bd, &run->bd);
@@ -360,7 +379,8 @@ static int restore(struct run *run)
 	}
 	switch (ret) {
 	case 0:
-		printf("%s: %" PRIu64 " writes undone\n", run->o->path, n);
+		printf("%s: %" PRIu64 " write%s undone\n", run->o->path, n,
+		       s(n));
 		return 0;
 	case -ENODEV:
 		return complain(EXIT_OPERATION,
@@ -392,6 +412,7 @@ static int check_device(struct run *run)
 		       run->o->path,
 		       run->sb.nblocks - run->sb.root[0].map.free_blocks,
 		       run->sb.nblocks);
+		tell_no_undo(run->o);
 		return 0;
 	}
 	ret = keep_undo(run);
@@ -488,6 +509,7 @@ static int run_online(const struct options *o)
 	if (ret)
 		return cannot_look(o, ret);
 	run.bd = online_blkdev(run.online);
+	tell_no_undo(o);
 	progress_catch_signals();
 	ret = check_moving(&run, &report);
 	err = online_close(run.online);

@@ -13,6 +13,14 @@ t_expect 0 "$FSCK" -f -y --undo "$T/undo2" "$IMG"
 after=$(cksum < "$IMG")
 [ "$before" != "$after" ] || t_fail "nothing was repaired"
 
+# nothing to keep: said, and no file
+for options in '' -n '-f -n'; do
+	# shellcheck disable=SC2086
+	t_expect_out 'so .*/undo3 is not made$' \
+		"$FSCK" $options --undo "$T/undo3" "$IMG"
+done
+[ ! -e "$T/undo3" ] || t_fail "made all the same"
+
 # not over one that is there, not to another device, not from what is none
 t_expect 8 "$FSCK" -f -y --undo "$T/undo" "$IMG"
 truncate -s 32M "$T/other"

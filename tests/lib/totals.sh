@@ -22,11 +22,12 @@ number()
 # row PART WHAT RUNS
 row()
 {
-	local runs
+	local runs unit=$4
 
 	[ -e "$dir/$1.totals" ] || return 0
 	runs=$(number "$1" "$3")
-	echo "| $2 | $runs${runs:+ $4} | $(number "$1" crash_states) | $(number "$1" nested) | $(number "$1" repair_states) | $(number "$1" most_fault_points) | $(number "$1" races) | $(number "$1" violations) | $(number "$1" seconds) |"
+	[ "$runs" != 1 ] || unit=${unit%s}
+	echo "| $2 | $runs${runs:+ $unit} | $(number "$1" crash_states) | $(number "$1" nested) | $(number "$1" repair_states) | $(number "$1" most_fault_points) | $(number "$1" races) | $(number "$1" violations) | $(number "$1" seconds) |"
 }
 
 {
