@@ -115,13 +115,27 @@ static int cut(struct salvage *sv, const struct fix *hole)
 	return owfs_trans_end(&tr);
 }
 
-/* A tree without any item is none: it gets a root directory. */
-static int plant(struct salvage *sv)
+static bool has_root_inode(struct owfs_fs *fs)
+{
+	struct owfs_key key = owfs_key(OWFS_INO_ROOT, OWFS_ITEM_INODE, 0);
+	char byte;
+
+	return tree_get(fs, key, &byte, 1) != -ENOENT;
+}
+
+/*
+ * A tree without any item is none, and suspects have names that lead to them:
+ * both want a root directory.
+ */
+static int plant(struct salvage *sv, const struct suspects *sus)
 {
 	const struct fix root = { .kind = FIX_ROOT };
 
-	if (sv->fs->fs_bt && !owfs_btree_is_empty(sv->fs->fs_bt))
+	if (sv->fs->fs_bt && !owfs_btree_is_empty(sv->fs->fs_bt) &&
+	    (!sus->n || has_root_inode(sv->fs)))
 		return 0;
+	owfs_msg(sv->ck->param->msg, OWFS_MSG_WARN,
+		 "given up: inode 1: it is lost, and a new root directory is made: path=/");
 	return names_apply(sv->fs, &root);
 }
 
@@ -196,7 +210,7 @@ static int mend_holes(struct salvage *sv, const struct fix *hole, size_t n,
 		if (!hole[i].value && !saved[i])
 			ret = fix_older(sv->ck, sv->fs, &hole[i], &sus);
 	if (!ret)
-		ret = plant(sv);
+		ret = plant(sv, &sus);
 	if (!ret)
 		ret = suspects_name(sv->fs, &sus);
 	if (ret)	/* what is half done must not be committed */

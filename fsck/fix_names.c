@@ -256,11 +256,18 @@ int names_connect(struct owfs_fs *fs, owfs_ino_t ino, const char *wish)
 	return owfs_trans_end(&tr);
 }
 
+/* Of one that has entries only those are known, and not whose they were. */
 static int make_root(struct owfs_fs *fs)
 {
+	struct owfs_key key = owfs_key(OWFS_INO_ROOT, OWFS_ITEM_DIRENT, 0);
+	struct owfs_key last = owfs_key(OWFS_INO_ROOT, OWFS_ITEM_DIRENT,
+					UINT64_MAX);
 	struct owfs_inode_item d;
+	char byte;
+	bool used = !owfs_btree_is_empty(fs->fs_bt) &&
+		    owfs_btree_next(fs->fs_bt, &key, &last, &byte, 1) >= 0;
 
-	new_inode(fs, &d, S_IFDIR | 0755);
+	new_inode(fs, &d, S_IFDIR | (used ? 0700 : 0755));
 	return tree_put(fs, owfs_key(OWFS_INO_ROOT, OWFS_ITEM_INODE, 0), &d,
 			sizeof(d));
 }

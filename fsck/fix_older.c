@@ -169,10 +169,9 @@ static int put_some(struct older *o, owfs_ino_t ino, size_t i, size_t n)
 }
 
 /* What is there now is said as @what; *@done items are. */
-static int put_items(struct older *o, owfs_ino_t ino, const char *what,
-		     size_t *done)
+static int put_items(struct older *o, owfs_ino_t was, owfs_ino_t ino,
+		     const char *what, size_t *done)
 {
-	owfs_ino_t was = owfs_key_ino(&o->v[0].key);
 	char full[160];
 	size_t n;
 	int ret = 0;
@@ -229,42 +228,72 @@ static uint64_t blocks_of(const struct older *o)
 	return blocks;
 }
 
-/* The inode item as that of a file that has only what is kept: it is first. */
-static int mend_first(struct older *o)
+static bool has_inode_item(const struct older *o)
 {
-	struct owfs_inode_item *d = (void *)(o->bytes + o->v[0].at);
-	struct owfs_attr attr;
+	return o->n && owfs_key_type(&o->v[0].key) == OWFS_ITEM_INODE;
+}
 
-	if (!o->n || owfs_key_type(&o->v[0].key) != OWFS_ITEM_INODE ||
-	    owfs_attr_from_disk(&attr, d, o->v[0].len) ||
-	    !S_ISREG(attr.mode))
-		return -ENOENT;
-	d->nlink = cpu_to_le32(1);
-	d->nblocks = cpu_to_le64(blocks_of(o));
-	d->flags = cpu_to_le32(le32_to_cpu(d->flags) & ~OWFS_INODE_INTENTS);
+/* Extents whose inode was not lost: another one like it is to have them. */
+static int borrow_inode(struct older *o, owfs_ino_t ino)
+{
+	struct owfs_key key = owfs_key(ino, OWFS_ITEM_INODE, 0);
+	struct owfs_inode_item d;
+	struct older_item first;
+	int ret;
+
+	if (has_inode_item(o) || !blocks_of(o) ||
+	    owfs_btree_is_empty(o->fs->fs_bt) ||
+	    tree_get(o->fs, key, &d, sizeof(d)) != sizeof(d) || !d.nlink.raw)
+		return 0;
+	ret = add_item(o, key, &d, sizeof(d));
+	if (ret)
+		return ret;
+	first = o->v[o->n - 1];
+	memmove(&o->v[1], &o->v[0], (o->n - 1) * sizeof(first));
+	o->v[0] = first;
 	return 0;
 }
 
-/* No number, or the inode itself was not lost: then it gets nothing. */
+/* The inode item as that of a file that has only what is kept: it is first. */
+static bool mend_first(struct older *o)
+{
+	struct owfs_inode_item *d;
+	struct owfs_attr attr;
+
+	if (!has_inode_item(o))
+		return false;
+	d = (void *)(o->bytes + o->v[0].at);
+	if (owfs_attr_from_disk(&attr, d, o->v[0].len) || !S_ISREG(attr.mode))
+		return false;
+	d->nlink = cpu_to_le32(1);
+	d->nblocks = cpu_to_le64(blocks_of(o));
+	d->flags = cpu_to_le32(le32_to_cpu(d->flags) & ~OWFS_INODE_INTENTS);
+	return true;
+}
+
+/* Without an inode item, or a number, there is no inode for what is left. */
 static int save_rest(struct older *o)
 {
 	owfs_ino_t ino = owfs_key_ino(&o->v[0].key), new;
 	size_t n = o->n, done;
 	char what[200];
+	bool saved;
 	int ret;
 
 	drop_claimed(o);
-	ret = mend_first(o);
-	if (!ret && owfs_trans_new_ino(o->fs, &new))
-		ret = -ENOENT;
+	ret = borrow_inode(o, ino);
+	if (ret)
+		return ret;
+	saved = mend_first(o) && !owfs_trans_new_ino(o->fs, &new);
 	snprintf(what, sizeof(what), "%s: inode %" PRIu64
 		 ": %s has it, but its blocks are used by others%s",
-		 ret ? "given up" : "suspect", ino, o->whence, ret ? "" : ": what is left is in lost+found, with holes");
-	if (ret) {
+		 saved ? "suspect" : "given up", ino, o->whence, saved ?
+		 ": what is left is in lost+found, with holes" : "");
+	if (!saved) {
 		tell(o, ino, what, n);
 		return 0;
 	}
-	ret = put_items(o, new, what, &done);
+	ret = put_items(o, ino, new, what, &done);
 	return ret || !done ? ret : suspects_add(o->sus, ino, new);
 }
 
@@ -286,7 +315,7 @@ static int put_inode(struct older *o)
 			break;
 	snprintf(what, sizeof(what), "suspect: inode %" PRIu64
 		 ": in part as it was in %s", ino, o->whence);
-	ret = i < o->n ? save_rest(o) : put_items(o, ino, what, &i);
+	ret = i < o->n ? save_rest(o) : put_items(o, ino, ino, what, &i);
 	o->n = o->nbytes = 0;
 	return ret;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A file is lost, the commit before has it, and some of its blocks belong to
- * another one by now: what is left of it comes back, under a name that says so.
+ * A file is lost, the commit before or an older leaf has it, and some of its
+ * blocks belong to another one by now: what is left of it comes back, under a
+ * name that says so, also if the repair was cut short at any write.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,9 +32,14 @@ static void apply(struct owfs_fs *fs, enum op_kind kind, const char *path,
 	assert_int_equal(rig_apply(fs, &op), 0);
 }
 
-/* Two extents of a file, many leaves, and another file at the end of all. */
+/*
+ * Two extents of a file, leaves between, and another file at the end of all; the
+ * root is the only branch.
+ */
 static owfs_ino_t make(struct image *im)
 {
+	char name[60];
+	unsigned int i;
 	struct owfs_inode *root, *inode;
 	struct owfs_fs *fs;
 	owfs_ino_t ino;
@@ -48,25 +54,46 @@ static owfs_ino_t make(struct image *im)
 	ino = inode->i_ino;
 	owfs_iput(inode);
 	owfs_iput(root);
-	assert_int_equal(owfs_unmount(fs), 0);
-	scene_fill(im);
-	assert_int_equal(rig_mount(&fs, im->e, &im->env, 0, NULL), 0);
+	for (i = 0; i < 60; i++) {
+		snprintf(name, sizeof(name), "dir/%u-%040u", i, i);
+		apply(fs, OP_CREATE, name, 0, 0, 0);
+	}
 	apply(fs, OP_CREATE, "new", 0, 0, 0);
 	apply(fs, OP_WRITE, "new", 0, BLOCK, 3);
 	assert_int_equal(owfs_unmount(fs), 0);
 	return ino;
 }
 
-/* Both commits have all, then the last gives blocks of the one to the other. */
-static bool damage(struct image *im, unsigned int leaf)
+/*
+ * Both commits have all, then the last gives blocks of the one to the other,
+ * and the leaf with the one is lost, or what it was before.
+ */
+struct way {
+	const char *first, *hit, *more, *whence;
+};
+
+static const struct way lost = {
+	.first = "", .hit = "zero", .more = "",
+	.whence = "the commit before",
+};
+
+/* ... and so is the directory that names it, with all pointers. */
+static const struct way stale = {
+	.first = "delete extent:old:0\n", .hit = "stale",
+	.more = "zero leaf:0\nzero root\n",
+	.whence = "an older leaf",
+};
+
+static bool damage(struct image *im, const struct way *w, unsigned int leaf)
 {
 	struct edit ed;
-	char script[200];
+	char script[300];
 	int ret;
 
 	snprintf(script, sizeof(script),
 		 "renew\nrenew\nset extent:new:0 fsblock $extent:old,fsblock\n"
-		 "checksums left\nzero leaf:%u\n", leaf);
+		 "%schecksums left\n%s leaf:%u\n%s", w->first, w->hit, leaf,
+		 w->more);
 	ret = edit_open(&ed, emubd_blkdev(im->e), &im->env.env);
 	return !ret && !edit_script(&ed, script);
 }
@@ -125,46 +152,111 @@ static void assert_suspect(struct image *im, owfs_ino_t ino)
 	owfs_mount_abandon(fs);
 }
 
-static void test_what_is_left_is_named_as_suspect(void **state)
+/* ------------------------------------------------------------------ judging */
+
+/* As it is damaged, when the repair says that of the file. */
+static bool find_damage(struct image *im, const struct image *base,
+			const struct way *w, owfs_ino_t ino)
 {
 	struct owfs_repair_report r;
-	struct owfs_check_report c;
-	struct image base, im;
-	unsigned int leaf, found = 0;
-	owfs_ino_t ino = make(&base);
+	struct image copy;
+	unsigned int leaf;
+	bool found = false;
 	char said[80];
 
-	(void)state;
-	snprintf(said, sizeof(said), "suspect: inode %llu: the commit before",
-		 (unsigned long long)ino);
+	snprintf(said, sizeof(said), "suspect: inode %llu: %s has it",
+		 (unsigned long long)ino, w->whence);
 	for (leaf = 0; leaf < LEAVES && !found; leaf++) {
 		struct report text = { 0 };
 
-		image_fork(&im, &base);
-		if (damage(&im, leaf)) {
-			assert_int_equal(repair(&im, &text, &r), 0);
-			assert_int_equal(r.left.problems, 0);
+		image_fork(im, base);
+		if (damage(im, w, leaf)) {
+			image_fork(&copy, im);
+			assert_int_equal(repair(&copy, &text, &r), 0);
 			found = text.text && strstr(text.text, said);
-		}
-		if (found) {
-			image_assert_clean(&im);
-			assert_suspect(&im, ino);
-			assert_int_equal(image_check(&im, 0, &c), 0);
-			assert_int_equal(repair(&im, &text, &r), 0);
-			assert_false(r.changed);
-			assert_null(scene_use(&im));
+			image_free(&copy);
 		}
 		free(text.text);
-		image_free(&im);
+		if (!found)
+			image_free(im);
 	}
-	assert_true(found);
+	return found;
+}
+
+static void judge_repair(struct image *im, owfs_ino_t ino)
+{
+	struct report text = { 0 };
+	struct owfs_repair_report r;
+
+	assert_int_equal(repair(im, &text, &r), 0);
+	if (r.left.problems)
+		fail_msg("%s", r.left.first);
+	image_assert_clean(im);
+	assert_suspect(im, ino);
+	assert_int_equal(repair(im, &text, &r), 0);
+	assert_false(r.changed);
+	free(text.text);
+}
+
+static void judge_cuts(const struct image *from, owfs_ino_t ino)
+{
+	struct report text = { 0 };
+	struct owfs_repair_report r;
+	struct image log, im;
+	size_t cut, mode;
+
+	image_fork(&log, from);
+	emubd_record(log.e, true);
+	assert_int_equal(repair(&log, &text, &r), 0);
+	emubd_record(log.e, false);
+	for (cut = 0; cut <= emubd_log_len(log.e); cut++)
+		for (mode = 0; mode < 4; mode++) {
+			im = log;
+			im.env.env.ctx = &im.env;
+			im.e = emubd_crash(from->e, log.e, cut,
+					   mode == 0 ? EMUBD_CRASH_PREFIX :
+					   mode == 1 ? EMUBD_CRASH_NONE :
+					   EMUBD_CRASH_SEEDED, mode);
+			judge_repair(&im, ino);
+			image_free(&im);
+		}
+	print_message("%zu writes\n", emubd_log_len(log.e));
+	image_free(&log);
+	free(text.text);
+}
+
+static void judge_way(const struct way *w)
+{
+	struct image base, from, im;
+	owfs_ino_t ino = make(&base);
+
+	assert_true(find_damage(&from, &base, w, ino));
+	image_fork(&im, &from);
+	judge_repair(&im, ino);
+	assert_null(scene_use(&im));
+	image_free(&im);
+	judge_cuts(&from, ino);
+	image_free(&from);
 	image_free(&base);
+}
+
+static void test_what_is_left_of_a_lost_file_is_named_as_suspect(void **state)
+{
+	(void)state;
+	judge_way(&lost);
+}
+
+static void test_without_a_root_directory_too(void **state)
+{
+	(void)state;
+	judge_way(&stale);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_what_is_left_is_named_as_suspect),
+		cmocka_unit_test(test_what_is_left_of_a_lost_file_is_named_as_suspect),
+		cmocka_unit_test(test_without_a_root_directory_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
