@@ -245,6 +245,38 @@ static void test_names_wait_for_the_items(void **state)
 	expect("f_orphan_target", "f_item_alone", false);
 }
 
+/* ... and for a loop to be cut, which takes away an entry. */
+static void test_names_wait_for_a_loop(void **state)
+{
+	(void)state;
+	expect("f_inode_nlink", "f_dir_loop", false);
+	expect("f_orphan_target", "f_dir_loop", false);
+}
+
+/* Nothing is left of the root directory, its names neither. */
+static void test_names_wait_for_the_root_directory(void **state)
+{
+	struct owfs_key key = owfs_key(OWFS_INO_ROOT, OWFS_ITEM_INODE, 0);
+	struct owfs_key last = owfs_key(OWFS_INO_ROOT, OWFS_ITEM_DIRENT,
+					UINT64_MAX);
+	struct owfs_repair_report r;
+	struct image im;
+	char byte;
+
+	(void)state;
+	image_fork(&im, &defect_base);
+	edit_begin(&im);
+	while (owfs_btree_next(im.fs->fs_bt, &key, &last, &byte, 1) >= 0)
+		item_del(&im, key);
+	POKE(&im, im.deep, nlink, 3);
+	edit_end(&im);
+	assert_int_equal(repair_safely(&im, &r), 0);
+	assert_int_equal(r.left.count[BAD_ROOT_DIR], 1);
+	assert_int_equal(r.left.count[BAD_INODE_NLINK], 1);
+	assert_false(r.changed);
+	image_free(&im);
+}
+
 /* A superblock is written where no commit may be: all goes back, later. */
 static void test_superblocks_are_mended_beside_a_hole(void **state)
 {
@@ -277,6 +309,8 @@ int main(void)
 		cmocka_unit_test(test_what_forbids_writing_does_so),
 		cmocka_unit_test(test_a_lost_map_waits_for_the_owners),
 		cmocka_unit_test(test_names_wait_for_the_items),
+		cmocka_unit_test(test_names_wait_for_a_loop),
+		cmocka_unit_test(test_names_wait_for_the_root_directory),
 		cmocka_unit_test(test_superblocks_are_mended_beside_a_hole),
 	};
 
