@@ -99,6 +99,15 @@ static int check_once(struct run *run, struct owfs_check_report *r)
 
 /* --------------------------------------------------------------- repairing */
 
+/* The rest of a long answer is none to the next question. */
+static void skip_line(const char *begun)
+{
+	int c = strchr(begun, '\n') ? '\n' : 0;
+
+	while (c != '\n' && c != EOF)
+		c = getchar();
+}
+
 static bool ask_terminal(struct run *run, const struct owfs_problem_info *info)
 {
 	bool yes = info->answer != OWFS_ANSWER_NO;
@@ -110,6 +119,7 @@ static bool ask_terminal(struct run *run, const struct owfs_problem_info *info)
 		putchar('\n');
 		return false;
 	}
+	skip_line(line);
 	if (line[0] == 'a' || line[0] == 'A')
 		run->yes_to_all = true;
 	if (line[0] == '\n')
@@ -124,6 +134,8 @@ static bool ask(void *ctx, const struct owfs_problem_info *info,
 
 	(void)line;
 	progress_clear(&run->progress);
+	if (progress_interrupted())
+		return false;
 	switch (run->o->mode) {
 	case 'p':
 		return info->answer == OWFS_ANSWER_SAFE;
@@ -533,6 +545,10 @@ static int run(const struct options *o)
 	struct owfs_devlock *lock = NULL;
 	int status, ret;
 
+	/* the next file that is opened would get the number, and the lines */
+	if (o->progress_fd > 0 && fcntl(o->progress_fd, F_GETFD) < 0)
+		return complain(EXIT_USAGE, "-C %d: no such descriptor is open",
+				o->progress_fd);
 	if (is_directory(o->path))
 		return run_online(o);
 	if (o->scrub)

@@ -200,8 +200,10 @@ int undo_open(const char *path, struct owfs_blkdev *below,
 		*bdp = &u->bd;
 		return 0;
 	}
-	if (u->fd >= 0)
+	if (u->fd >= 0) {
 		close(u->fd);
+		unlink(path);	/* else the next try would find it there */
+	}
 	free(u->buf);
 	free(u);
 	return ret;

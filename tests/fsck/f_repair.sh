@@ -38,6 +38,10 @@ if script -qec true /dev/null < /dev/null > "$T/out" 2>&1; then
 	before=$(cksum < "$IMG")
 	printf 'n\nn\nn\n' | script -qec "$FSCK $IMG" /dev/null > "$T/out" 2>&1 || true
 	t_same 'the image' "$(cksum < "$IMG")" "$before"
+	# one long answer is none to the next question
+	printf 'y%062dn\ny\ny\n' 0 | script -qec "$FSCK $IMG" /dev/null > "$T/out" 2>&1 || true
+	grep -q '3 problems corrected' "$T/out" || t_fail "not corrected: $(cat "$T/out")"
+	damage
 	printf 'y\na\n' | script -qec "$FSCK $IMG" /dev/null > "$T/out" 2>&1 || true
 	grep -qF '[Y/n/a]' "$T/out" || t_fail "no question: $(cat "$T/out")"
 	grep -q '3 problems corrected' "$T/out" || t_fail "not corrected: $(cat "$T/out")"

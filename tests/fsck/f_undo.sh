@@ -47,4 +47,16 @@ cp "$T/undo" "$T/torn"
 printf 'RD\0\0\377\377\0\0' >> "$T/torn"
 t_expect 1 "$FSCK" -f -y "$IMG"
 t_expect 0 "$FSCK" --restore "$T/torn" "$IMG"
+# no room for it: nothing is written, and the next try finds nothing there
+t_image 16M
+dd if=/dev/zero of="$IMG" bs=4096 seek=16 count=1 conv=notrunc status=none
+before=$(cksum < "$IMG")
+(
+	trap '' XFSZ
+	ulimit -f 0
+	"$FSCK" -f -y --undo "$T/undo4" "$IMG" 2>&1 || true
+) | grep 'cannot keep anything' > "$T/out" || t_fail "kept where nothing can be"
+[ ! -e "$T/undo4" ] || t_fail "something is left"
+t_same 'the image' "$(cksum < "$IMG")" "$before"
+
 t_ok "undone byte for byte"
