@@ -348,9 +348,11 @@ static int run_rounds(struct owfs_blkdev *bd, struct repair *rp,
 					   : rp->param->check.commits;
 		ret = check_round(bd, &p, &report->left, fx, apply_round,
 				  rp->param->env);
+		/* of what was not looked at again nothing is known */
+		if (!ret && report->changed)
+			report->corrected = fixes_gone(fx);
 		report->changed |= fx->applied != 0;
 	} while (!ret && fx->applied && fx->round < MAX_ROUNDS);
-	report->corrected = report->changed ? fixes_gone(fx) : 0;
 	report->refused = fx->refused;
 	return ret;
 }

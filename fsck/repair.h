@@ -30,7 +30,7 @@ struct owfs_repair_param {
 
 struct owfs_repair_report {
 	struct owfs_check_report left;	/* of the last round */
-	unsigned int corrected;		/* problems that are gone */
+	unsigned int corrected;		/* problems that are known to be gone */
 	unsigned int refused;		/* in the last round */
 	bool changed;			/* something was written */
 };

@@ -158,6 +158,60 @@ static void test_no_to_everything_changes_nothing(void **state)
 	}
 }
 
+/* ------------------------------------------------------------- interrupted */
+
+static int stop_at(void *ctx, unsigned int pass, uint64_t done, uint64_t total)
+{
+	unsigned int *left = ctx;
+
+	(void)pass;
+	(void)done;
+	(void)total;
+	return *left ? --*left == 0 : 0;
+}
+
+/* Two rounds and something to correct in each: no more is said than was done. */
+static void test_an_interrupted_repair_says_what_it_has_corrected(void **state)
+{
+	static const char *const names[] = { "f_inode_nblocks", "f_inode_nlink" };
+	struct owfs_repair_report r;
+	struct owfs_check_report was, is;
+	struct image from, im;
+	unsigned int n, left, some = 0;
+	size_t i, j;
+	int ret = -ECANCELED;
+
+	(void)state;
+	image_fork(&from, &defect_base);
+	edit_begin(&from);
+	for (i = 0; i < ndefects; i++)
+		for (j = 0; j < ARRAY_SIZE(names); j++)
+			if (!strcmp(defects[i].name, names[j]))
+				defects[i].make(&from);
+	edit_end(&from);
+	assert_int_equal(image_check(&from, 0, &was), 0);
+	for (n = 1; ret == -ECANCELED; n++) {
+		struct owfs_repair_param p = image_repair_param(&im);
+
+		image_fork(&im, &from);
+		left = n;
+		p.check.progress = stop_at;
+		p.check.progress_ctx = &left;
+		p.env = &im.env.env;
+		ret = owfs_repair(emubd_blkdev(im.e), &p, &r);
+		assert_int_equal(image_check(&im, 0, &is), 0);
+		if (r.corrected + is.problems > was.problems)
+			fail_msg("stopped at %u: corrected=%u left=%u of %u",
+				 n, r.corrected, is.problems, was.problems);
+		some += ret && r.corrected;
+		image_free(&im);
+	}
+	assert_int_equal(ret, 0);
+	assert_int_equal(r.corrected, was.problems);
+	assert_true(some > 0);
+	image_free(&from);
+}
+
 /* ------------------------------------------------------- which commit to keep */
 
 static owfs_fsblock_t root_of(struct image *im, int commit)
@@ -504,6 +558,7 @@ int main(void)
 		cmocka_unit_test(test_a_safe_repair_loses_nothing),
 		cmocka_unit_test(test_what_is_not_safe_stops_a_safe_repair),
 		cmocka_unit_test(test_no_to_everything_changes_nothing),
+		cmocka_unit_test(test_an_interrupted_repair_says_what_it_has_corrected),
 		cmocka_unit_test(test_a_torn_last_commit_is_given_up_for_the_one_before),
 		cmocka_unit_test(test_a_torn_commit_that_was_met_can_still_be_given_up),
 		cmocka_unit_test(test_a_damaged_commit_before_is_let_go),
