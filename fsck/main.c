@@ -299,6 +299,10 @@ static int verdict(struct run *run, int ret, const struct owfs_check_report *r)
 	case -ENODEV:
 		return complain(EXIT_OPERATION, "%s holds no owfs filesystem",
 				path);
+	case -ENOSPC:
+		return complain(status | EXIT_OPERATION,
+				"%s has not enough room to be repaired further",
+				path);
 	case -EPROTONOSUPPORT:
 		return complain(EXIT_OPERATION,
 				"%s was made by a newer owfs; use its fsck",

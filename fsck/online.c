@@ -37,6 +37,17 @@ struct online {
 	struct owfs_ioc_read io;
 };
 
+/* A signal asks the check to stop, and says nothing of what is being read. */
+static int call(struct online *on, unsigned long what, void *arg)
+{
+	int ret;
+
+	do
+		ret = ioctl(on->fd, what, arg);
+	while (ret < 0 && errno == EINTR);
+	return ret;
+}
+
 /* @len bytes, some at a time. */
 static int fetch(struct online *on, unsigned long what, void *buf, size_t len,
 		 uint64_t at, bool bits)
@@ -50,7 +61,7 @@ static int fetch(struct online *on, unsigned long what, void *buf, size_t len,
 		io->at = bits ? at : at + done;
 		io->off = bits ? (uint32_t)done : 0;
 		io->len = (uint32_t)part;
-		if (ioctl(on->fd, what, io)) {
+		if (call(on, what, io)) {
 			if (errno == ESTALE || errno == ENOTCONN ||
 			    errno == ENOTTY || errno == EPERM)
 				on->err = -errno;
@@ -65,7 +76,7 @@ static int fetch(struct online *on, unsigned long what, void *buf, size_t len,
 static int ask(struct online *on)
 {
 	on->io = (struct owfs_ioc_read){ .id = on->id };
-	if (!on->err && ioctl(on->fd, OWFS_IOC_KEEP_READ, &on->io))
+	if (!on->err && call(on, OWFS_IOC_KEEP_READ, &on->io))
 		on->err = -errno;
 	return on->err;
 }
@@ -121,7 +132,7 @@ static int online_mend(void *ctx, const struct owfs_ptr *ptr,
 		.addr = { ptr->addr[0], ptr->addr[1] }, .birth = ptr->birth,
 		.first = { first->obj, first->off }, .level = level };
 
-	if (ioctl(on->fd, OWFS_IOC_MEND, &m))
+	if (call(on, OWFS_IOC_MEND, &m))
 		return -errno;
 	on->mended = true;
 	return 0;
@@ -196,7 +207,7 @@ static int begin(struct online *on)
 	unsigned int slot;
 	int ret;
 
-	if (ioctl(on->fd, OWFS_IOC_KEEP, &k))
+	if (call(on, OWFS_IOC_KEEP, &k))
 		return -errno;
 	on->id = k.id;
 	on->bd.size = k.size;
