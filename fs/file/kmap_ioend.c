@@ -32,14 +32,17 @@ void owfs_kmap_end(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
 	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
 	owfs_fileoff_t first = (uint64_t)pos / bs;
 	owfs_fileoff_t end = div_round_up((uint64_t)pos + count, bs);
+	uint64_t blocks;
 
 	if (written > 0)
 		first = div_round_up((uint64_t)pos + (uint64_t)written, bs);
 	if (first >= end)
 		return;
+	/* more was not handed out, and to look there would take for ever */
+	blocks = min_u64(end - first, inode->i_fs->fs_geo.nblocks);
 	if (op == OWFS_KMAP_DIRECT)
-		owfs_iomap_ioend(inode, (loff_t)(first * bs),
-				 (end - first) * bs, -EIO, NULL);
+		owfs_iomap_ioend(inode, (loff_t)(first * bs), blocks * bs, -EIO,
+				 NULL);
 	else if (op == OWFS_KMAP_WRITE || op == OWFS_KMAP_ZERO)
 		cancel_store(inode, first, end);
 }

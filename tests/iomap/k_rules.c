@@ -138,6 +138,26 @@ static void test_late_requests_do_no_harm(void **state)
 	assert_int_equal(kmodel_lookup(&k, "f")->size, BS);
 }
 
+/* A kernel never asks for that; who does is not served for ever. */
+static void test_an_end_of_more_than_there_is_comes_to_an_end(void **state)
+{
+	struct kfile *f = kmodel_create(&k, "f");
+	struct fuse_file_iomap rd, wr;
+
+	(void)state;
+	put(f, 0, BS, 'a');
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+	assert_int_equal(kmodel_begin(&k, f, KM_DIO_WRITE, 0, BS, &rd, &wr), 0);
+	assert_int_equal(kmodel_end(&k, f, KM_DIO_WRITE, 0, 1ull << 62, 0, &wr,
+				    false), 0);
+	assert_int_equal(kmodel_ioend(&k, f, 1u << 3, -EIO, 0, 1ull << 62, 0,
+				      0), -EINVAL);
+	memset(buf, 'b', BS);
+	assert_int_equal(kmodel_direct_write(&k, f, 0, BS, buf), 0);
+	assert_int_equal(kmodel_fsync(&k, f), 0);
+	reread(f);
+}
+
 static void test_what_is_swapped_to_stays_where_it_is(void **state)
 {
 	struct kfile *f = kmodel_create(&k, "swap"), *g = kmodel_create(&k, "g");
@@ -366,6 +386,7 @@ int main(void)
 		T(test_a_listed_file_is_the_kernels_too),
 		T(test_a_device_that_is_gone_is_written_no_more),
 		T(test_late_requests_do_no_harm),
+		T(test_an_end_of_more_than_there_is_comes_to_an_end),
 		T(test_what_is_swapped_to_stays_where_it_is),
 		T(test_a_swapon_that_fails_leaves_the_file_alone),
 		T(test_frozen_files_can_be_closed),
