@@ -2,217 +2,79 @@
 /*
  * A stream of FUSE requests against the server, without a kernel.  Each that
  * wants an answer gets one, of a form that a kernel takes; afterwards the
- * filesystem is sound.
+ * filesystem is sound, or if it was damaged before, it mounts again.
  *
- * The input is a list of requests: which, of which inode, and changes to a body
- * that is otherwise what a kernel could send.  What libfuse takes apart has the
- * length it must have; what owfs takes apart itself may have another.
+ * The first byte says how the kernel is and whether there is damage; if so, the
+ * second is the length of the edits that follow (image.c).  The rest are requests
+ * (requests.c).
  */
 #include <errno.h>
-#include <linux/fs.h>
-#include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "base/util.h"
 #include "check.h"
+#include "fuse/caller.h"
 #include "fuzz.h"
 #include "image.h"
 #include "kmodel.h"
+#include "requests.h"
+#include "use_judge.h"
 
-#define MAX_REQUESTS	64
-#define MAX_NODES	16
-#define BODY_MAX	(80 + 2 * 260 + 70000)
+#define OP_BEGIN	4094u
 
 static struct rig_env env;
 
-struct stream {
+struct client {
 	struct kmodel k;
-	const uint8_t *data;
-	size_t size;
-	uint64_t node[MAX_NODES];	/* that the server named */
-	unsigned int nnodes;
-	struct fuse_in_header h;
-	unsigned int names;		/* that follow the body's head */
-	size_t len;
-	unsigned char body[BODY_MAX];
+	struct stream s;
 };
 
-enum { NO_ANSWER = 1, ENTRY = 2, DATA = 4, OWN = 8, IOMAP = 16 };
-
-static const struct request {
-	uint32_t opcode;
-	unsigned int head;	/* bytes */
-	unsigned int names;
-	unsigned int flags;
-} requests[] = {
-	{ FUSE_LOOKUP, 0, 1, ENTRY }, { FUSE_FORGET, 8, 0, NO_ANSWER },
-	{ FUSE_GETATTR, 16, 0, 0 }, { FUSE_SETATTR, 88, 0, 0 },
-	{ FUSE_READLINK, 0, 0, 0 }, { FUSE_SYMLINK, 0, 2, ENTRY },
-	{ FUSE_MKNOD, 16, 1, ENTRY }, { FUSE_MKDIR, 8, 1, ENTRY },
-	{ FUSE_UNLINK, 0, 1, 0 }, { FUSE_RMDIR, 0, 1, 0 },
-	{ FUSE_RENAME, 8, 2, 0 }, { FUSE_LINK, 8, 1, ENTRY },
-	{ FUSE_OPEN, 8, 0, 0 }, { FUSE_READ, 40, 0, 0 },
-	{ FUSE_WRITE, 40, 0, DATA }, { FUSE_STATFS, 0, 0, 0 },
-	{ FUSE_RELEASE, 24, 0, 0 }, { FUSE_FSYNC, 16, 0, 0 },
-	{ FUSE_SETXATTR, 16, 1, DATA }, { FUSE_GETXATTR, 8, 1, 0 },
-	{ FUSE_LISTXATTR, 8, 0, 0 }, { FUSE_REMOVEXATTR, 0, 1, 0 },
-	{ FUSE_FLUSH, 24, 0, 0 }, { FUSE_OPENDIR, 8, 0, 0 },
-	{ FUSE_READDIR, 40, 0, 0 }, { FUSE_RELEASEDIR, 24, 0, 0 },
-	{ FUSE_FSYNCDIR, 16, 0, 0 }, { FUSE_ACCESS, 8, 0, 0 },
-	{ FUSE_CREATE, 16, 1, ENTRY }, { FUSE_IOCTL, 32, 0, DATA },
-	{ FUSE_FALLOCATE, 32, 0, 0 }, { FUSE_READDIRPLUS, 40, 0, 0 },
-	{ FUSE_RENAME2, 16, 2, 0 }, { FUSE_LSEEK, 24, 0, 0 },
-	{ FUSE_COPY_FILE_RANGE, 56, 0, 0 }, { 50 /* SYNCFS */, 8, 0, OWN },
-	{ 51 /* TMPFILE */, 16, 0, OWN }, { 52 /* STATX */, 24, 0, OWN },
-	{ 53 /* COPY_FILE_RANGE_64 */, 56, 0, OWN },
-	{ 4092, 64, 0, OWN | IOMAP }, { 4093, 48, 0, OWN | IOMAP },
-	{ 4094, 32, 0, OWN | IOMAP }, { 4095, 72, 0, OWN | IOMAP },
-	{ 4091, 32, 0, OWN | IOMAP }, { 4090, 32, 0, OWN | IOMAP },
-};
-
-/* ------------------------------------------------------------------- input */
-
-static uint8_t byte(struct stream *s)
+/* Of the processes that ask, number 1 is root's, with all that root may. */
+static bool look(struct owfs_status *st, pid_t pid, gid_t gid)
 {
-	if (!s->size)
-		return 0;
-	s->size--;
-	return *s->data++;
-}
-
-static uint64_t number(struct stream *s)
-{
-	static const uint64_t known[] = {
-		0, 1, 2, 4, 10, 100, 255, 511, 512, 1000, 4095, 4096, 4097,
-		8192, 65536, 1 << 20, 16 << 20, 0x7fffffff, 0x80000000,
-		0xffffffff, 1ull << 40, INT64_MAX, 1ull << 63, UINT64_MAX,
-		FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR,
-		FS_IOC_FSSETXATTR, FITRIM, FS_IOC_GETFSLABEL, FS_IOC_SETFSLABEL,
-	};
-	uint8_t how = byte(s);
-
-	if (how < ARRAY_SIZE(known))
-		return known[how];
-	if (how < 64)
-		return s->node[how % s->nnodes];
-	return how < 128 ? byte(s) : (uint64_t)byte(s) << 8 | byte(s);
-}
-
-static void add(struct stream *s, const void *bytes, size_t n)
-{
-	if (n > sizeof(s->body) - s->len)
-		abort();
-	memcpy(s->body + s->len, bytes, n);
-	s->len += n;
-}
-
-static void add_name(struct stream *s)
-{
-	static const char *const known[] = {
-		"a", "b", "c", "d", "e", "f", "g", "l", ".", "..", "new",
-		"user.a", "user.b", "trusted.a", "security.capability",
-		"system.posix_acl_access", "system.posix_acl_default", "",
-	};
-	uint8_t how = byte(s);
-	char name[258];
-	size_t n;
-
-	if (how < 128) {
-		const char *k = known[how % ARRAY_SIZE(known)];
-
-		add(s, k, strlen(k) + 1);
-		return;
-	}
-	n = how < 160 ? 255 : how < 170 ? 256 : how % 16 + 1;
-	memset(name, byte(s) | 1, n);
-	memset(name, '0' + how % 64, n / 2);
-	add(s, name, n);
-	add(s, "", 1);
-}
-
-static void add_data(struct stream *s, size_t at_size)
-{
-	static const uint32_t sizes[] = { 0, 1, 28, 100, 4096, 5000, 65536 };
-	uint8_t how = byte(s);
-	uint32_t n = how < 64 ? sizes[how % ARRAY_SIZE(sizes)] : how - 64u, i;
-
-	memcpy(s->body + at_size, &n, sizeof(n));
-	for (i = 0; i < n; i++)
-		s->body[s->len + i] = i < 64 ? byte(s) : (uint8_t)(i * 7);
-	s->len += n;
-}
-
-/* Where the length of what follows stands. */
-static size_t size_field(uint32_t opcode)
-{
-	return opcode == FUSE_WRITE ? 16 : opcode == FUSE_IOCTL ? 24 : 0;
-}
-
-/* What a kernel keeps within bounds, because there are buffers of that size. */
-static void bound_sizes(struct stream *s, const struct request *r)
-{
-	const size_t at = r->opcode == FUSE_GETXATTR ||
-			  r->opcode == FUSE_LISTXATTR ? 0 :
-			  r->opcode == FUSE_IOCTL ? 28 : 16;
-	uint32_t n;
-
-	if (r->opcode != FUSE_READ && r->opcode != FUSE_READDIR &&
-	    r->opcode != FUSE_READDIRPLUS && at == 16)
-		return;
-	memcpy(&n, s->body + at, sizeof(n));
-	n = (uint32_t)min_u64(n, r->opcode == FUSE_IOCTL ? 1 << 14 : 1 << 20);
-	memcpy(s->body + at, &n, sizeof(n));
-}
-
-static const struct request *decode(struct stream *s)
-{
-	const struct request *r = &requests[byte(s) % ARRAY_SIZE(requests)];
-	unsigned int changes, i, width;
-	uint8_t how = byte(s);
-	size_t at;
-	uint64_t v;
-
-	s->h.opcode = r->opcode;
-	s->h.nodeid = how < 200 ? s->node[how % s->nnodes] : number(s);
-	s->h.uid = how & 1 ? 1000 : 0;
-	memset(s->body, 0, r->head);
-	s->len = r->head;
-	for (changes = byte(s) % 8, i = 0; i < changes && r->head; i++) {
-		width = 1u << byte(s) % 4;
-		at = byte(s) % r->head & ~(width - 1);
-		v = number(s);
-		memcpy(s->body + at, &v, width);
-	}
-	for (i = 0; i < r->names; i++)
-		add_name(s);
-	if (r->flags & DATA)
-		add_data(s, size_field(r->opcode));
-	bound_sizes(s, r);
-	if (r->flags & OWN && how & 2)
-		s->len = byte(s) % (r->head + 8);
-	return r;
+	(void)gid;
+	*st = (struct owfs_status){ .fsuid = pid == 1 ? 0 : 1000,
+				    .effective = pid == 1 ? UINT64_MAX : 0 };
+	return true;
 }
 
 /* ---------------------------------------------------------------- exchange */
 
-static void learn(struct stream *s, uint64_t nodeid)
+/* The nodes and places in an answer may come again. */
+static void learn(struct stream *s, const unsigned char *body, size_t n,
+		  unsigned int flags)
 {
-	if (nodeid && s->nnodes < MAX_NODES)
-		s->node[s->nnodes++] = nodeid;
+	uint64_t v;
+
+	if (flags & ENTRY && n >= sizeof(v)) {
+		memcpy(&v, body, sizeof(v));
+		request_learn_node(s, v);
+	}
+	if (s->h.opcode == FUSE_IOCTL && n >= 16 + sizeof(v)) {
+		memcpy(&v, body + 16, sizeof(v));
+		request_learn_place(s, v);
+	}
+	if (s->h.opcode == OP_BEGIN && n >= 64) {
+		memcpy(&v, body + 16, sizeof(v));
+		request_learn_place(s, v);
+		memcpy(&v, body + 32 + 16, sizeof(v));
+		request_learn_place(s, v);
+	}
 }
 
 /* Takes what came; how many answers to @unique were among it. */
-static unsigned int take_answers(struct stream *s, uint64_t unique, bool entry)
+static unsigned int take_answers(struct client *c, uint64_t unique,
+				 unsigned int flags)
 {
 	static unsigned char buf[(1 << 20) + 4096];
 	struct fuse_out_header h;
 	unsigned int found = 0;
-	uint64_t nodeid;
 	ssize_t n;
 
-	while ((n = recv(s->k.sock[0], buf, sizeof(buf), MSG_DONTWAIT)) >= 0) {
+	while ((n = recv(c->k.sock[0], buf, sizeof(buf), MSG_DONTWAIT)) >= 0) {
 		if (n < (ssize_t)sizeof(h))
 			abort();
 		memcpy(&h, buf, sizeof(h));
@@ -225,42 +87,66 @@ static unsigned int take_answers(struct stream *s, uint64_t unique, bool entry)
 		if (h.unique != unique)
 			continue;
 		found++;
-		if (entry && !h.error && n >= (ssize_t)sizeof(h) + 8) {
-			memcpy(&nodeid, buf + sizeof(h), sizeof(nodeid));
-			learn(s, nodeid);
-		}
+		if (!h.error)
+			learn(&c->s, buf + sizeof(h), (size_t)n - sizeof(h),
+			      flags);
 	}
 	return found;
 }
 
-static unsigned int exchange(struct stream *s, bool entry)
+static unsigned int exchange(struct client *c, unsigned int flags)
 {
+	struct stream *s = &c->s;
 	struct iovec iov[2] = { { &s->h, sizeof(s->h) }, { s->body, s->len } };
-	struct fuse_session *se = s->k.srv.session.se;
+	struct fuse_session *se = c->k.srv.session.se;
 
 	s->h.len = (uint32_t)(sizeof(s->h) + s->len);
 	s->h.unique += 2;
-	if (writev(s->k.sock[0], iov, 2) != (ssize_t)s->h.len ||
-	    fuse_session_receive_buf(se, &s->k.buf) <= 0)
+	if (writev(c->k.sock[0], iov, 2) != (ssize_t)s->h.len ||
+	    fuse_session_receive_buf(se, &c->k.buf) <= 0)
 		abort();
-	fuse_session_process_buf(se, &s->k.buf);
-	return take_answers(s, s->h.unique, entry);
+	fuse_session_process_buf(se, &c->k.buf);
+	return take_answers(c, s->h.unique, flags);
 }
 
-static void run(struct stream *s, bool iomap)
+static void look_up(struct client *c, uint64_t dir, const char *name)
+{
+	c->s.h.opcode = FUSE_LOOKUP;
+	c->s.h.nodeid = dir;
+	c->s.len = 0;
+	request_add_name(&c->s, name);
+	exchange(c, ENTRY);
+}
+
+/* What is there is known: the root, d, d/f, g, l, still. */
+static void begin(struct client *c)
+{
+	request_learn_node(&c->s, FUSE_ROOT_ID);
+	look_up(c, FUSE_ROOT_ID, "d");
+	if (c->s.nnodes > 1)
+		look_up(c, c->s.node[1], "f");
+	look_up(c, FUSE_ROOT_ID, "g");
+	look_up(c, FUSE_ROOT_ID, "l");
+	look_up(c, FUSE_ROOT_ID, "still");
+}
+
+static void run(struct client *c, const uint8_t *data, size_t size, bool iomap)
 {
 	const struct request *r;
 	unsigned int n, answers;
 
-	for (n = 0; n < MAX_REQUESTS && s->size; n++) {
-		r = decode(s);
-		answers = exchange(s, r->flags & ENTRY);
+	begin(c);
+	for (n = 0; n < MAX_REQUESTS && n * RECORD < size; n++) {
+		r = request_decode(&c->s, data + n * RECORD, size - n * RECORD);
+		answers = exchange(c, r->flags);
 		/* in iomap mode some wait for others */
 		if (answers > 1 || (r->flags & NO_ANSWER ? answers :
 				    !answers && !iomap))
 			abort();
 	}
 }
+
+/* ------------------------------------------------------------------- judge */
 
 static void must_be_sound(struct emubd *e)
 {
@@ -271,31 +157,63 @@ static void must_be_sound(struct emubd *e)
 		abort();
 }
 
+static bool mounts(struct emubd *e)
+{
+	struct owfs_fs *fs;
+	int ret = rig_mount(&fs, e, &env, RIG_READONLY, NULL);
+
+	if (!ret)
+		owfs_mount_abandon(fs);
+	return !ret;
+}
+
+/* @before: what it was, if it was damaged; else NULL. */
+static void serve(struct emubd *e, struct emubd *before, const uint8_t *data,
+		  size_t size, bool iomap)
+{
+	static struct client c;
+	struct rng rng = { 1 };
+	struct owfs_fs *fs;
+	int ret;
+
+	if (rig_mount(&fs, e, &env, 0, NULL)) {
+		if (!before)
+			abort();
+		return;
+	}
+	if (iomap ? kmodel_start(&c.k, fs, e, &rng) :
+		    kmodel_start_plain(&c.k, fs, e))
+		abort();
+	memset(&c.s, 0, offsetof(struct stream, body));
+	c.s.h.unique = c.k.unique;
+	run(&c, data, size, iomap);
+	c.k.unique = c.s.h.unique;
+	ret = kmodel_unmount(&c.k);
+	if (!before && !ret)
+		must_be_sound(e);
+	else if (!before || (!mounts(e) && mounts(before) &&
+			     !use_is_danger(before)))
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct stream s;
-	struct emubd *e = image_make(NULL, 0);
-	struct owfs_fs *fs;
-	struct rng rng = { 1 };
-	bool iomap;
+	const uint8_t first = size ? data[0] : 0;
+	struct emubd *e, *before = NULL;
+	size_t at = min_u64(size, 1), edits = 0;
 
-	fuzz_limits(IMAGE_BYTES);
+	if (first & 2 && size > 1) {
+		edits = min_u64(data[1], size - 2);
+		at = 2;
+	}
+	owfs_caller_ask(look);
 	rig_env_init(&env, 1);
-	memset(&s, 0, offsetof(struct stream, body));
-	s.data = data;
-	s.size = size;
-	learn(&s, FUSE_ROOT_ID);
-	iomap = byte(&s) & 1;
-	if (rig_mount(&fs, e, &env, 0, NULL) ||
-	    (iomap ? kmodel_start(&s.k, fs, e, &rng) :
-		     kmodel_start_plain(&s.k, fs, e)))
-		abort();
-	s.h.unique = s.k.unique;
-	run(&s, iomap);
-	s.k.unique = s.h.unique;
-	if (kmodel_unmount(&s.k))
-		abort();
-	must_be_sound(e);
+	e = image_make(data + at, edits);
+	if (edits)
+		before = emubd_fork(e);
+	fuzz_limits(IMAGE_BYTES);
+	serve(e, before, data + at + edits, size - at - edits, first & 1);
+	emubd_destroy(before);
 	emubd_destroy(e);
 	fuzz_limits_end();
 	return 0;

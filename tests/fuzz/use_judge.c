@@ -333,8 +333,7 @@ static void compare_repairs(struct run *r)
 	}
 }
 
-/* What nobody can notice who does not read everything. */
-static bool is_danger(struct emubd *e)
+bool use_is_danger(struct emubd *e)
 {
 	const struct owfs_check_param p = {
 		.commits = OWFS_CHECK_CURRENT | OWFS_CHECK_PREVIOUS,
@@ -371,7 +370,7 @@ static void use_mounted(struct run *r)
 		mount_again(r);
 	if (!r->wrong && r->u->repair)
 		compare_repairs(r);
-	if (r->wrong && is_danger(r->u->damaged))
+	if (r->wrong && use_is_danger(r->u->damaged))
 		r->wrong = NULL;
 }
 

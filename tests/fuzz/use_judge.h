@@ -48,6 +48,8 @@ struct use {
 
 /* What can be seen of it, through a mount for reading only. */
 void use_look(struct use_look *l, struct emubd *e, struct rig_env *env);
+/* Does a check find what nobody can notice who does not read everything? */
+bool use_is_danger(struct emubd *e);
 /* NULL, or what is wrong; particulars are printed. */
 const char *use_judge(struct use *u);
 
