@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "file/kmap.h"
 #include "file/staging.h"
 #include "io/loopdev.h"
@@ -402,6 +403,14 @@ static enum owfs_kmap_ioend kind_of(uint32_t flags, int error)
 	return OWFS_KMAP_IOEND_WRITEBACK;
 }
 
+/* 0 or negative; what is no errno is still an error. */
+static int error_of(int error)
+{
+	if (error < -OWFS_MAX_ERRNO || error > OWFS_MAX_ERRNO)
+		return -EIO;
+	return error > 0 ? -error : error;
+}
+
 static int do_ioend(struct owfs_inode *inode, loff_t pos, uint64_t written,
 		    uint32_t flags, int error, uint64_t *size)
 {
@@ -410,7 +419,7 @@ static int do_ioend(struct owfs_inode *inode, loff_t pos, uint64_t written,
 		written = 0;
 	}
 	return owfs_kmap_ioend(inode, kind_of(flags, error), pos, written,
-			       error > 0 ? -error : error, size);
+			       error_of(error), size);
 }
 
 /*
