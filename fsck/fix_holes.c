@@ -208,7 +208,8 @@ static int mend_holes(struct salvage *sv, const struct fix *hole, size_t n,
 		ret = take_apart(sv, &sus);
 	for (i = 0; i < n && !ret && first; i++)
 		if (!hole[i].value && !saved[i])
-			ret = fix_older(sv->ck, sv->fs, &hole[i], &sus);
+			ret = fix_older(sv->ck, sv->fs, &hole[i],
+					&sv->st.claims, &sus);
 	if (!ret)
 		ret = plant(sv, &sus);
 	if (!ret)

@@ -36,7 +36,7 @@ struct older {
 	const struct fix *hole;		/* whose keys are wanted; or NULL */
 	const char *whence;
 	owfs_gen_t gen;
-	const struct usedmap *claims;	/* besides those of the check; or NULL */
+	const struct usedmap *claims;	/* besides those of the check */
 	struct older_item *v;
 	size_t n, cap;
 	unsigned char *bytes;
@@ -130,7 +130,7 @@ static bool is_claimed(const struct older *o, const struct older_item *item)
 				     o->bytes + item->at, item->len, &ext) ||
 	       usedmap_has(&ck->used, ext.fsblock, ext.len) ||
 	       usedmap_has(&ck->maybe, ext.fsblock, ext.len) ||
-	       (o->claims && usedmap_has(o->claims, ext.fsblock, ext.len));
+	       usedmap_has(o->claims, ext.fsblock, ext.len);
 }
 
 static void tell(const struct older *o, owfs_ino_t ino, const char *what,
@@ -384,7 +384,7 @@ static int skip_bad(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
 }
 
 int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
-	      struct suspects *sus)
+	      const struct usedmap *claims, struct suspects *sus)
 {
 	const struct owfs_root *root = &ck->sb.root[1];
 	const struct owfs_btree_param p = {
@@ -395,7 +395,8 @@ int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
 		.open_gen = root->gen + 1,
 	};
 	struct older o = { .ck = ck, .fs = fs, .sus = sus, .hole = hole,
-			   .whence = "the commit before", .gen = root->gen };
+			   .claims = claims, .whence = "the commit before",
+			   .gen = root->gen };
 	const struct owfs_btree_visitor v = {
 		.enter = take_node, .bad = skip_bad, .ctx = &o,
 		.from = &hole->key, .to = &hole->last };

@@ -73,13 +73,13 @@ int suspects_add(struct suspects *s, owfs_ino_t was, owfs_ino_t ino);
 int suspects_name(struct owfs_fs *fs, const struct suspects *s);
 
 /*
- * Put what the commit before has of a hole's keys there, unless somebody has
- * its blocks: then it is among *@sus.  Before anything else was committed.
- * -EAGAIN: no room for more.
+ * Put what the commit before has of a hole's keys there, as far as there is
+ * room.  A file of which somebody has blocks, in use as the check has seen it or
+ * among the @claims, is among *@sus instead.  Before anything else was committed.
  */
 int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
-	      struct suspects *sus);
-/* The same for the items of an older leaf, unless they are there; or @claims. */
+	      const struct usedmap *claims, struct suspects *sus);
+/* The same for the items of an older leaf, unless they are there. */
 int fix_older_leaf(struct check *ck, struct owfs_fs *fs,
 		   const struct owfs_ptr *leaf, const struct usedmap *claims,
 		   struct suspects *sus);

@@ -34,9 +34,9 @@ static void apply(struct owfs_fs *fs, enum op_kind kind, const char *path,
 
 /*
  * Two extents of a file, leaves between, and another file at the end of all; the
- * root is the only branch.
+ * root is the only branch unless @high.
  */
-static owfs_ino_t make(struct image *im)
+static owfs_ino_t make(struct image *im, bool high)
 {
 	char name[60];
 	unsigned int i;
@@ -54,7 +54,7 @@ static owfs_ino_t make(struct image *im)
 	ino = inode->i_ino;
 	owfs_iput(inode);
 	owfs_iput(root);
-	for (i = 0; i < 60; i++) {
+	for (i = 0; i < (high ? 300 : 60); i++) {
 		snprintf(name, sizeof(name), "dir/%u-%040u", i, i);
 		apply(fs, OP_CREATE, name, 0, 0, 0);
 	}
@@ -70,6 +70,7 @@ static owfs_ino_t make(struct image *im)
  */
 struct way {
 	const char *first, *hit, *more, *whence;
+	bool high;			/* there are branches below the root */
 };
 
 static const struct way lost = {
@@ -82,6 +83,12 @@ static const struct way stale = {
 	.first = "delete extent:old:0\n", .hit = "stale",
 	.more = "zero leaf:0\nzero root\n",
 	.whence = "an older leaf",
+};
+
+/* The other file is found again below a branch that is lost at the same time. */
+static const struct way beside = {
+	.first = "", .hit = "zero", .more = "zero node:1\n",
+	.whence = "the commit before", .high = true,
 };
 
 static bool damage(struct image *im, const struct way *w, unsigned int leaf)
@@ -228,7 +235,7 @@ static void judge_cuts(const struct image *from, owfs_ino_t ino)
 static void judge_way(const struct way *w)
 {
 	struct image base, from, im;
-	owfs_ino_t ino = make(&base);
+	owfs_ino_t ino = make(&base, w->high);
 
 	assert_true(find_damage(&from, &base, w, ino));
 	image_fork(&im, &from);
@@ -252,11 +259,18 @@ static void test_without_a_root_directory_too(void **state)
 	judge_way(&stale);
 }
 
+static void test_what_a_lost_branch_has_is_claimed_too(void **state)
+{
+	(void)state;
+	judge_way(&beside);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_left_of_a_lost_file_is_named_as_suspect),
 		cmocka_unit_test(test_without_a_root_directory_too),
+		cmocka_unit_test(test_what_a_lost_branch_has_is_claimed_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
