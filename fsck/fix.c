@@ -145,7 +145,8 @@ void fixes_new_round(struct fixes *fx)
 		.said = fx->said, .said_size = fx->said_size,
 		.nsaid = fx->nsaid, .round = fx->round + 1,
 		.on_the_way = fx->on_the_way,
-		.small_steps = fx->small_steps };
+		.small_steps = fx->small_steps,
+		.salvaged = fx->salvaged };
 	int i;
 
 	for (i = 0; i < FIX_PHASES; i++)

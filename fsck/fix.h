@@ -79,6 +79,7 @@ struct fixes {
 	unsigned int round;
 	bool on_the_way;		/* the commit before the last is a round's */
 	bool small_steps;		/* all holes at once were too much */
+	bool salvaged;			/* items were lost with their nodes */
 	int err;			/* no memory for a note */
 
 	/* of this round */

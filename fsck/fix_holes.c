@@ -176,13 +176,35 @@ static int take_apart(struct salvage *sv, struct suspects *sus)
 	return ret;
 }
 
-static void tell(struct salvage *sv, const struct fix *hole, size_t saved)
+/* What has become of a hole. */
+struct outcome {
+	size_t saved;			/* nodes from below it */
+	bool named;			/* the inode that it begins in was */
+};
+
+/*
+ * Inodes that begin in a hole are missed where they are named.  One that begins
+ * before it is not, and may have lost items that nothing counts.
+ */
+static void tell(struct salvage *sv, const struct fix *hole,
+		 const struct outcome *out)
 {
+	owfs_ino_t first = owfs_key_ino(&hole->key);
+	char path[1024];
+
+	if (!hole->value && !out->saved && !out->named &&
+	    owfs_key_type(&hole->key) > OWFS_ITEM_INODE) {
+		path_of(sv->ck, first, path, sizeof(path));
+		owfs_msg(sv->ck->param->msg, OWFS_MSG_WARN,
+			 "given up: inode %" PRIu64
+			 ": what it had in a node that is lost: path=%s",
+			 first, path);
+	}
 	owfs_msg(sv->ck->param->msg, OWFS_MSG_WARN,
 		 "given up: a node at level %u, from inode %" PRIu64 " to %"
 		 PRIu64 "; saved from below it: nodes=%zu",
-		 (unsigned int)hole->value, owfs_key_ino(&hole->key),
-		 owfs_key_ino(&hole->last), saved);
+		 (unsigned int)hole->value, first, owfs_key_ino(&hole->last),
+		 out->saved);
 }
 
 /*
@@ -193,23 +215,24 @@ static void tell(struct salvage *sv, const struct fix *hole, size_t saved)
 static int mend_holes(struct salvage *sv, const struct fix *hole, size_t n,
 		      bool first)
 {
-	size_t *saved = calloc(n, sizeof(*saved)), i;
+	struct outcome *out = calloc(n, sizeof(*out));
 	struct suspects sus = { NULL, 0 };
+	size_t i;
 	int ret;
 
-	if (!saved)
+	if (!out)
 		return -ENOMEM;
 	OWFS_RETRY(sv->fs, ret, cut(sv, &hole[0]));
 	for (i = 1; i < n && !ret; i++)
 		ret = cut(sv, &hole[i]);
 	for (i = 0; i < n && !ret; i++)
-		ret = fill(sv, &hole[i], &saved[i]);
+		ret = fill(sv, &hole[i], &out[i].saved);
 	if (!ret)
 		ret = take_apart(sv, &sus);
 	for (i = 0; i < n && !ret && first; i++)
-		if (!hole[i].value && !saved[i])
+		if (!hole[i].value && !out[i].saved)
 			ret = fix_older(sv->ck, sv->fs, &hole[i],
-					&sv->st.claims, &sus);
+					&sv->st.claims, &sus, &out[i].named);
 	if (!ret)
 		ret = plant(sv, &sus);
 	if (!ret)
@@ -219,9 +242,10 @@ static int mend_holes(struct salvage *sv, const struct fix *hole, size_t n,
 	else
 		ret = owfs_commit_force(sv->fs);
 	for (i = 0; i < n && !ret; i++)
-		tell(sv, &hole[i], saved[i]);
+		tell(sv, &hole[i], &out[i]);
 	sv->ck->fixes->applied += !ret;
-	free(saved);
+	sv->ck->fixes->salvaged |= !ret;
+	free(out);
 	free(sus.v);
 	return ret == -EAGAIN ? -ENOSPC : ret;
 }

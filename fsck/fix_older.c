@@ -37,6 +37,7 @@ struct older {
 	const char *whence;
 	owfs_gen_t gen;
 	const struct usedmap *claims;	/* besides those of the check */
+	owfs_ino_t first;		/* that there was; 0: none */
 	struct older_item *v;
 	size_t n, cap;
 	unsigned char *bytes;
@@ -310,6 +311,8 @@ static int put_inode(struct older *o)
 	if (!o->n)
 		return 0;
 	ino = owfs_key_ino(&o->v[0].key);
+	if (!o->first)
+		o->first = ino;
 	for (i = 0; i < o->n; i++)
 		if (is_claimed(o, &o->v[i]))
 			break;
@@ -384,7 +387,7 @@ static int skip_bad(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
 }
 
 int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
-	      const struct usedmap *claims, struct suspects *sus)
+	      const struct usedmap *claims, struct suspects *sus, bool *named)
 {
 	const struct owfs_root *root = &ck->sb.root[1];
 	const struct owfs_btree_param p = {
@@ -412,7 +415,9 @@ int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
 	ret = owfs_btree_visit(bt, &v);
 	ck->mute = false;
 	owfs_btree_close(bt);
-	return end(&o, ret);
+	ret = end(&o, ret);
+	*named = o.first == owfs_key_ino(&hole->key);
+	return ret;
 }
 
 int fix_older_leaf(struct check *ck, struct owfs_fs *fs,

@@ -76,9 +76,10 @@ int suspects_name(struct owfs_fs *fs, const struct suspects *s);
  * Put what the commit before has of a hole's keys there, as far as there is
  * room.  A file of which somebody has blocks, in use as the check has seen it or
  * among the @claims, is among *@sus instead.  Before anything else was committed.
+ * *@named: the inode that the hole begins in had something there.
  */
 int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
-	      const struct usedmap *claims, struct suspects *sus);
+	      const struct usedmap *claims, struct suspects *sus, bool *named);
 /* The same for the items of an older leaf, unless they are there. */
 int fix_older_leaf(struct check *ck, struct owfs_fs *fs,
 		   const struct owfs_ptr *leaf, const struct usedmap *claims,

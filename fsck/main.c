@@ -415,7 +415,7 @@ static int restore(struct run *run)
 
 static int check_device(struct run *run)
 {
-	struct owfs_check_report report;
+	struct owfs_check_report report = { 0 };
 	bool clean;
 	int ret;
 
@@ -514,7 +514,7 @@ static int cannot_look(const struct options *o, int ret)
 static int run_online(const struct options *o)
 {
 	struct run run = new_run(o);
-	struct owfs_check_report report;
+	struct owfs_check_report report = { 0 };
 	int ret, err, status;
 
 	if (o->mode != 'n' && !o->scrub)

@@ -79,6 +79,13 @@ static bool cuts_short(const struct fix *f)
 	return f->kind == FIX_PUT && f->why == BAD_EXTENT_OVERLAP;
 }
 
+/* A sum that does not fit shows who had items in a node that is lost. */
+static bool has_lost(const struct check *ck, const struct fix *f)
+{
+	return ck->fixes->salvaged && f->kind == FIX_ATTR &&
+	       (f->attr == FIX_ATTR_NBLOCKS || f->attr == FIX_ATTR_SIZE);
+}
+
 /* What goes is listed, whether it could have been read or not. */
 static void tell_given_up(struct check *ck, const struct fix *f)
 {
@@ -86,9 +93,16 @@ static void tell_given_up(struct check *ck, const struct fix *f)
 	unsigned int type = owfs_key_type(&f->key);
 	char path[1024], line[1200];
 
+	path_of(ck, ino, path, sizeof(path));
+	if (has_lost(ck, f)) {
+		snprintf(line, sizeof(line), "given up: inode %" PRIu64
+			 ": %s in a node that is lost: path=%s", ino,
+			 f->attr == FIX_ATTR_SIZE ? "entries" : "extents", path);
+		if (fixes_is_news(ck->fixes, line))
+			owfs_msg(ck->param->msg, OWFS_MSG_WARN, "%s", line);
+	}
 	if ((!gives_up(f) && !cuts_short(f)) || type == OWFS_ITEM_ORPHAN)
 		return;
-	path_of(ck, ino, path, sizeof(path));
 	snprintf(line, sizeof(line), "%s: inode %" PRIu64 ": %s: offset=%"
 		 PRIu64 " path=%s", cuts_short(f) ? "cut short" : "given up",
 		 ino, item_name(type), f->key.off, path);
