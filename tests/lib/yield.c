@@ -2,6 +2,7 @@
 /* See yield.h.  The wrapped calls are those of everything that is linked in. */
 #include <pthread.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <time.h>
 
@@ -13,6 +14,7 @@
 static struct {
 	uint64_t seed;
 	uint64_t one_in;	/* calls; 0: never */
+	const void *place;	/* a lock that matters, or NULL */
 	uint64_t threads;	/* atomic */
 	uint64_t count;		/* atomic */
 } self;
@@ -27,14 +29,25 @@ void yield_begin(uint64_t seed)
 	self.one_in = rates[self.seed % 4];
 }
 
+void yield_more(unsigned int times)
+{
+	self.one_in = (self.one_in + times - 1) / times;
+}
+
+void yield_at(const void *lock)
+{
+	self.place = lock;
+}
+
 uint64_t yield_count(void)
 {
 	return __atomic_load_n(&self.count, __ATOMIC_RELAXED);
 }
 
-static void give_way(void)
+static void give_way(const void *lock)
 {
 	const struct timespec moment = { .tv_nsec = SLEEP_NS };
+	const bool here = lock && lock == self.place;
 
 	if (!self.one_in)
 		return;
@@ -42,10 +55,10 @@ static void give_way(void)
 		chance = self.seed + __atomic_add_fetch(&self.threads, 1,
 							__ATOMIC_RELAXED);
 	chance = emubd_mix(chance);
-	if (chance % self.one_in)
+	if (here ? chance % 2 : chance % self.one_in)
 		return;
 	__atomic_fetch_add(&self.count, 1, __ATOMIC_RELAXED);
-	if (chance >> 32 & 7)
+	if (!here && chance >> 32 & 7)
 		sched_yield();
 	else
 		nanosleep(&moment, NULL);
@@ -59,9 +72,9 @@ static void give_way(void)
 	{								\
 		int ret;						\
 									\
-		give_way();						\
+		give_way(lock);						\
 		ret = __real_##name(lock);				\
-		give_way();						\
+		give_way(lock);						\
 		return ret;						\
 	}
 
@@ -78,9 +91,9 @@ int __wrap_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock)
 {
 	int ret;
 
-	give_way();
+	give_way(lock);
 	ret = __real_pthread_cond_wait(cond, lock);
-	give_way();
+	give_way(lock);
 	return ret;
 }
 
@@ -94,5 +107,5 @@ int __wrap_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock)
 		after;							\
 	}
 
-INSIDE(urcu_bp_read_lock, (void)0, give_way())
-INSIDE(urcu_bp_read_unlock, give_way(), (void)0)
+INSIDE(urcu_bp_read_lock, (void)0, give_way(NULL))
+INSIDE(urcu_bp_read_unlock, give_way(NULL), (void)0)

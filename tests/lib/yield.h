@@ -13,6 +13,10 @@
 
 /* Before there are threads.  Without it nothing is done. */
 void yield_begin(uint64_t seed);
+/* Another rate, so many times as often: for who takes few locks. */
+void yield_more(unsigned int times);
+/* Around this lock, every other time. */
+void yield_at(const void *lock);
 /* How often somebody gave way. */
 uint64_t yield_count(void);
 
