@@ -61,7 +61,7 @@ static int sweep_entry(void *ctx, const struct owfs_key *key, const void *val,
 	/* of several names a directory keeps the one its own ".." agrees with */
 	if (s->only_look) {
 		if (rec->parent == owfs_key_ino(key))
-			rec->named_in = rec->parent;
+			pass4_set_name(rec, key);
 	} else {
 		note_entry(s->ck, key, d, len, rec);
 	}

@@ -193,6 +193,8 @@ int range_list_add(struct range_list *rl, uint64_t start, uint64_t end);
 int pass4_entry(struct check *ck, const struct owfs_key *key, const void *val,
 		size_t len);
 int pass4_names(struct check *ck);
+/* The entry at @key, in its directory, gives it a name. */
+void pass4_set_name(struct ino_rec *rec, const struct owfs_key *key);
 /* A name fit for a message: one that the inode has, in its named_in. */
 struct shown {
 	char s[OWFS_NAME_MAX + 1];

@@ -7,12 +7,16 @@
 #ifndef OWFS_FSCK_INOTAB_H
 #define OWFS_FSCK_INOTAB_H
 
+#include <assert.h>
+
 #include "base/types.h"
 
 struct ino_rec {
 	owfs_ino_t ino;		/* 0: empty place */
 	owfs_ino_t parent;	/* as a directory's item says */
 	owfs_ino_t named_in;	/* a directory that names it, 0 none */
+	uint64_t named_hash:56;	/* ... and the hash that the name has there */
+	uint64_t fix:8;		/* pass 4: what is to become of its entries */
 	uint32_t nlink;
 	uint32_t names;		/* entries found */
 	uint16_t ftypes;	/* bit n: an entry calls it DT_ n */
@@ -22,8 +26,8 @@ struct ino_rec {
 	bool exists;		/* has an inode item */
 	bool good;		/* ... that can be believed */
 	uint8_t reach;		/* pass 4: enum reach */
-	uint8_t fix;		/* pass 4: what is to become of its entries */
 };
+static_assert(sizeof(struct ino_rec) == 48, "there may be very many");
 
 /* ino_rec.fix; the entries are gone through once, for all of them. */
 #define INO_FIX_DROP	0x1u	/* remove all that name it */

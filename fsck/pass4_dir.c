@@ -62,6 +62,12 @@ static int check_name(struct check *ck, const struct owfs_key *key,
 	return ret < 0 ? ret : 0;
 }
 
+void pass4_set_name(struct ino_rec *rec, const struct owfs_key *key)
+{
+	rec->named_in = owfs_key_ino(key);
+	rec->named_hash = key->off >> OWFS_HASH_SEQ_BITS;
+}
+
 int pass4_entry(struct check *ck, const struct owfs_key *key, const void *val,
 		size_t len)
 {
@@ -86,7 +92,8 @@ int pass4_entry(struct check *ck, const struct owfs_key *key, const void *val,
 	if (!rec)
 		return -ENOMEM;
 	rec->names++;
-	rec->named_in = obj->ino;
+	if (rec->named_in != obj->ino)
+		pass4_set_name(rec, key);
 	rec->ftypes |= (uint16_t)(1u << (d->ftype & 15));
 	return 0;
 }
@@ -114,10 +121,12 @@ static int is_entry_of(void *ctx, const struct owfs_key *key, const void *val,
 struct shown pass4_name_of(struct check *ck, const struct ino_rec *rec)
 {
 	struct name_search ns = { .ino = rec->ino, .name = { "?" } };
-	struct owfs_key first = owfs_key(rec->named_in, OWFS_ITEM_DIRENT, 0);
+	uint64_t hash = rec->named_hash;
+	struct owfs_key first = owfs_key(rec->named_in, OWFS_ITEM_DIRENT,
+					 hash << OWFS_HASH_SEQ_BITS);
 	struct owfs_key last = first;
 
-	last.off = UINT64_MAX;
+	last.off |= (1u << OWFS_HASH_SEQ_BITS) - 1;
 	owfs_btree_walk(ck->bt, &first, &last, is_entry_of, &ns);
 	return ns.name;
 }

@@ -452,6 +452,53 @@ static void test_a_check_takes_a_few_milliseconds(void **state)
 	print_message("%.3f ms a check\n", ms);
 }
 
+/* ----------------------------------------------------------- how much is read */
+
+#define NAMES	30000u
+#define GONE	100u
+
+static void make_long_directory(struct image *im)
+{
+	struct op op = { .kind = OP_CREATE };
+	struct owfs_fs *fs;
+	unsigned int i;
+
+	*im = (struct image){ .e = NULL };
+	rig_env_init(&im->env, 1);
+	im->e = rig_mkfs(&im->env, 64u << 20, 4096, 1);
+	assert_int_equal(rig_mount(&fs, im->e, &im->env, 0, NULL), 0);
+	for (i = 0; i < NAMES; i++) {
+		snprintf(op.path, sizeof(op.path), "%0120u", i);
+		assert_int_equal(rig_apply(fs, &op), 0);
+	}
+	assert_int_equal(owfs_unmount(fs), 0);
+}
+
+/* Each of many inodes that a line names is found where it is, in any directory. */
+static void test_a_name_is_found_without_a_search(void **state)
+{
+	struct owfs_check_report r;
+	struct image im;
+	uint64_t reads;
+	unsigned int i;
+
+	(void)state;
+	make_long_directory(&im);
+	edit_begin(&im);
+	for (i = 0; i < GONE; i++)
+		item_del(&im, owfs_key(OWFS_INO_FIRST + i * (NAMES / GONE),
+				       OWFS_ITEM_INODE, 0));
+	edit_end(&im);
+	reads = emubd_count(im.e, EMUBD_READ);
+	assert_int_equal(image_check(&im, OWFS_CHECK_CURRENT, &r), 0);
+	reads = emubd_count(im.e, EMUBD_READ) - reads;
+	assert_int_equal(r.count[BAD_DIRENT_TARGET], GONE);
+	if (reads > r.nodes + 10 * GONE)
+		fail_msg("reads=%llu nodes=%llu", (unsigned long long)reads,
+			 (unsigned long long)r.nodes);
+	image_free(&im);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -471,6 +518,7 @@ int main(void)
 		cmocka_unit_test(test_forged_items_are_survived),
 		cmocka_unit_test(test_forged_nodes_are_survived),
 		cmocka_unit_test(test_garbage_is_survived),
+		cmocka_unit_test(test_a_name_is_found_without_a_search),
 		cmocka_unit_test(test_a_check_takes_a_few_milliseconds),
 	};
 
