@@ -79,6 +79,15 @@ static bool cuts_short(const struct fix *f)
 	return f->kind == FIX_PUT && f->why == BAD_EXTENT_OVERLAP;
 }
 
+/* Of an inode, what somebody sees of it: not sums of what it has. */
+static bool is_changed(const struct fix *f)
+{
+	return owfs_key_type(&f->key) == OWFS_ITEM_INODE &&
+	       (f->kind == FIX_PUT ||
+		(f->kind == FIX_ATTR && (f->attr == FIX_ATTR_MODE ||
+					 f->why == BAD_EXTENT_EOF)));
+}
+
 /* A sum that does not fit shows who had items in a node that is lost. */
 static bool has_lost(const struct check *ck, const struct fix *f)
 {
@@ -86,28 +95,46 @@ static bool has_lost(const struct check *ck, const struct fix *f)
 	       (f->attr == FIX_ATTR_NBLOCKS || f->attr == FIX_ATTR_SIZE);
 }
 
-/* What goes is listed, whether it could have been read or not. */
-static void tell_given_up(struct check *ck, const struct fix *f)
+static const char *what_becomes(const struct fix *f)
 {
+	if (owfs_key_type(&f->key) == OWFS_ITEM_ORPHAN)
+		return NULL;
+	if (gives_up(f))
+		return "given up";
+	if (cuts_short(f))
+		return "cut short";
+	return is_changed(f) ? "changed" : NULL;
+}
+
+static void tell_once(struct check *ck, const char *line)
+{
+	if (fixes_is_news(ck->fixes, line))
+		owfs_msg(ck->param->msg, OWFS_MSG_WARN, "%s", line);
+}
+
+/* What goes or is another is listed, whether it could have been read or not. */
+static void tell_fate(struct check *ck, const struct fix *f)
+{
+	const char *fate = what_becomes(f);
 	owfs_ino_t ino = owfs_key_ino(&f->key);
-	unsigned int type = owfs_key_type(&f->key);
+	bool lost = has_lost(ck, f);
 	char path[1024], line[1200];
 
+	if (!fate && !lost)
+		return;
 	path_of(ck, ino, path, sizeof(path));
-	if (has_lost(ck, f)) {
+	if (lost) {
 		snprintf(line, sizeof(line), "given up: inode %" PRIu64
 			 ": %s in a node that is lost: path=%s", ino,
 			 f->attr == FIX_ATTR_SIZE ? "entries" : "extents", path);
-		if (fixes_is_news(ck->fixes, line))
-			owfs_msg(ck->param->msg, OWFS_MSG_WARN, "%s", line);
+		tell_once(ck, line);
 	}
-	if ((!gives_up(f) && !cuts_short(f)) || type == OWFS_ITEM_ORPHAN)
-		return;
-	snprintf(line, sizeof(line), "%s: inode %" PRIu64 ": %s: offset=%"
-		 PRIu64 " path=%s", cuts_short(f) ? "cut short" : "given up",
-		 ino, item_name(type), f->key.off, path);
-	if (fixes_is_news(ck->fixes, line))
-		owfs_msg(ck->param->msg, OWFS_MSG_WARN, "%s", line);
+	if (fate) {
+		snprintf(line, sizeof(line), "%s: inode %" PRIu64
+			 ": %s: offset=%" PRIu64 " path=%s", fate, ino,
+			 item_name(owfs_key_type(&f->key)), f->key.off, path);
+		tell_once(ck, line);
+	}
 }
 
 /* --------------------------------------------------------------- one list */
@@ -170,7 +197,7 @@ static int apply_list(struct check *ck, const struct fixlist *l)
 	int ret;
 
 	for (i = 0; i < l->n; i++)
-		tell_given_up(ck, &l->v[i]);
+		tell_fate(ck, &l->v[i]);
 	ck->fixes->committed = true;
 	ret = fix_open(ck, &fs);
 	if (!ret)
