@@ -62,6 +62,16 @@ printf '\374\116\053\251\0\0\0\0\132\0\0\0' |
 	dd of="$img" bs=1 seek=$(((320 << 20) - 65536)) conv=notrunc status=none
 check 'linux_raid_member'
 
+# what counts on a whole disk only, which mkfs.owfs learns before its sandbox
+if [ "$(id -u)" -eq 0 ] && losetup -f > /dev/null 2>&1; then
+	fresh
+	printf 'Intel Raid ISM Cfg Sig. 1.0.00' |
+		dd of="$img" bs=1 seek=$(((320 << 20) - 1024)) conv=notrunc status=none
+	loop=$(losetup --show -f "$img")
+	m_refuses_untouched "$img" 'contains an isw_raid_member' "$loop"
+	losetup -d "$loop"
+fi
+
 # our own
 fresh; "$MKFS" -q "$img"
 m_refuses_untouched "$img" 'contains an owfs filesystem; use -f' "$img"
