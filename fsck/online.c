@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/sandbox.h"
 #include "base/util.h"
 #include "fuse/ioctl.h"
 #include "io/loopdev.h"
@@ -155,6 +157,21 @@ static int is_source(void *ctx, const struct owfs_mount_entry *me)
 	return 0;
 }
 
+/*
+ * Everything is open.  Who asks the server must go on being root to it, and it
+ * looks for this one.
+ */
+static void lock_in(void)
+{
+	const struct owfs_sandbox s = {
+		.work = OWFS_SANDBOX_READER,
+		.layers = OWFS_SANDBOX_RIGHTS | OWFS_SANDBOX_CALLS,
+		.capabilities = 1ull << CAP_SYS_ADMIN,
+	};
+
+	owfs_sandbox_enter(&s);
+}
+
 /* What the filesystem was mounted from; of a loop device, what is behind it. */
 static bool find_source(int fd, struct source *s)
 {
@@ -193,10 +210,19 @@ static void open_direct(struct online *on, uint64_t offset)
 	    owfs_window_open(s.path, OWFS_BLKDEV_RDONLY | OWFS_BLKDEV_DIRECT,
 			     &w, &on->direct, why))
 		on->direct = NULL;
-	if (on->direct && !is_same(on->direct, on)) {
+}
+
+/* Know what was kept, and whether the device has it. */
+static int look(struct online *on, const unsigned char *super)
+{
+	unsigned int slot;
+	int ret = owfs_super_from_disk(&on->super, &slot, super, NULL);
+
+	if (on->direct && (ret || !is_same(on->direct, on))) {
 		owfs_blkdev_close(on->direct);
 		on->direct = NULL;
 	}
+	return ret;
 }
 
 /* --------------------------------------------------------- beginning and end */
@@ -204,17 +230,14 @@ static void open_direct(struct online *on, uint64_t offset)
 static int begin(struct online *on)
 {
 	struct owfs_ioc_keep k;
-	unsigned int slot;
-	int ret;
 
 	if (call(on, OWFS_IOC_KEEP, &k))
 		return -errno;
 	on->id = k.id;
 	on->bd.size = k.size;
-	ret = owfs_super_from_disk(&on->super, &slot, k.super, NULL);
-	if (!ret)
-		open_direct(on, k.offset);
-	return ret;
+	open_direct(on, k.offset);
+	lock_in();
+	return look(on, k.super);
 }
 
 int online_open(const char *path, bool mend, struct online **onp)

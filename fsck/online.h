@@ -12,7 +12,8 @@ struct online;
 
 /*
  * -ENOTTY: no owfs is mounted at @path.  -EBUSY: somebody else checks it.  With
- * @mend bad copies of nodes are written anew.
+ * @mend bad copies of nodes are written anew.  When this returns the program is
+ * in its sandbox.
  */
 int online_open(const char *path, bool mend, struct online **onp);
 /* What was mended is durable then. */

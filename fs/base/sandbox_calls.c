@@ -39,11 +39,15 @@ const char owfs_sandbox_build[] = "whole";
 #define FUSE_BACKING_OPEN	0x4010e501u
 #define FUSE_SET_NOFS		0x4004e564u
 
+/* Any of ours, by which a filesystem in use is looked at: of this type. */
+#define OWFS_IOC		((uint32_t)'O' << 8)
+
 /* By name: not each architecture has all, and new ones come. */
 static const char *const reader_calls[] = {
 	/* files that are open */
 	"read", "readv", "pread64", "preadv", "write", "writev", "lseek",
 	"_llseek", "close", "fstat", "poll", "ppoll", "fadvise64", "flock",
+	"syncfs",
 	/* memory */
 	"munmap", "mremap", "madvise", "brk",
 	/* time, chance, and who we are */
@@ -106,6 +110,7 @@ static const struct rule rules[] = {
 	{ OWFS_SANDBOX_READER, "ioctl", IS(1, BLKGETSIZE64) },
 	{ OWFS_SANDBOX_READER, "ioctl", IS(1, BLKSSZGET) },
 	{ OWFS_SANDBOX_READER, "ioctl", IS(1, BLKROGET) },
+	{ OWFS_SANDBOX_READER, "ioctl", MASKED(1, 0xff00u, OWFS_IOC) },
 	{ OWFS_SANDBOX_READER, "prlimit64", MASKED(2, ~0ull, 0) },
 	{ OWFS_SANDBOX_READER, "prctl", IS(0, PR_SET_NAME) },
 	{ OWFS_SANDBOX_READER, "prctl", IS(0, PR_SET_VMA) },

@@ -20,6 +20,8 @@ int __real_owfs_blkdev_write(struct owfs_blkdev *bd, const void *buf,
 			     size_t len, loff_t pos);
 int __wrap_owfs_blkdev_write(struct owfs_blkdev *bd, const void *buf,
 			     size_t len, loff_t pos);
+unsigned int __real_owfs_sandbox_enter(const struct owfs_sandbox *s);
+unsigned int __wrap_owfs_sandbox_enter(const struct owfs_sandbox *s);
 void __real_owfs_sandbox_program(enum owfs_sandbox_work work);
 void __wrap_owfs_sandbox_program(enum owfs_sandbox_work work);
 
@@ -51,4 +53,9 @@ void __wrap_owfs_sandbox_program(enum owfs_sandbox_work work)
 {
 	if (!getenv("HIJACK_FREE"))
 		__real_owfs_sandbox_program(work);
+}
+
+unsigned int __wrap_owfs_sandbox_enter(const struct owfs_sandbox *s)
+{
+	return getenv("HIJACK_FREE") ? 0 : __real_owfs_sandbox_enter(s);
 }
