@@ -376,16 +376,6 @@ static int end(struct older *o, int ret)
 }
 
 /* What cannot be read is lost there, too. */
-static int skip_bad(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
-		    int err)
-{
-	(void)ctx;
-	(void)ptr;
-	(void)level;
-	(void)err;
-	return 0;
-}
-
 int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
 	      const struct usedmap *claims, struct suspects *sus, bool *named)
 {
@@ -401,7 +391,7 @@ int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
 			   .claims = claims, .whence = "the commit before",
 			   .gen = root->gen };
 	const struct owfs_btree_visitor v = {
-		.enter = take_node, .bad = skip_bad, .ctx = &o,
+		.enter = take_node, .bad = pass2_skip_bad, .ctx = &o,
 		.from = &hole->key, .to = &hole->last };
 	struct owfs_btree *bt;
 	int ret;

@@ -161,6 +161,10 @@ int pass2_each_item(struct check *ck,
 		    int (*fn)(struct check *ck, const struct owfs_key *key,
 			      const void *val, size_t len));
 
+/* For a visitor that goes on where a node is bad: that has been told. */
+int pass2_skip_bad(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
+		   int err);
+
 int pass3_item(struct check *ck, const struct owfs_key *key, const void *val,
 	       size_t len);
 int pass3_end(struct check *ck);		/* that was the last item */

@@ -207,9 +207,8 @@ static int enter_again(void *ctx, const struct owfs_ptr *ptr,
 	return ret;
 }
 
-/* It has been told. */
-static int skip_bad(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
-		    int err)
+int pass2_skip_bad(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
+		   int err)
 {
 	(void)ctx;
 	(void)ptr;
@@ -223,7 +222,7 @@ int pass2_each_item(struct check *ck,
 {
 	struct again a = { .ck = ck, .fn = fn };
 	const struct owfs_btree_visitor v = {
-		.enter = enter_again, .bad = skip_bad, .ctx = &a };
+		.enter = enter_again, .bad = pass2_skip_bad, .ctx = &a };
 	int ret;
 
 	usedmap_init(&a.met, &ck->geo);

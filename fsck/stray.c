@@ -313,6 +313,8 @@ int strays_find(struct strays *st, struct check *ck)
 	owfs_freemap_close(sc.fm);
 	free(sc.bits);
 	free(sc.block);
+	if (!ret)
+		ret = strays_drop_dead(st);
 	return ret ? ret : index_by_addr(st);
 }
 

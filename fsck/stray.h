@@ -13,6 +13,7 @@ struct stray {
 	unsigned int level;
 	struct owfs_key first, last;
 	bool taken;			/* in the tree again, or below one that is */
+	bool dead;			/* a file has its block by now */
 	bool proven;			/* a pointer says that it ought to be there */
 	bool old;			/* newer metadata has blocks of its files */
 	bool apart;			/* ... to be taken apart */
@@ -37,7 +38,9 @@ int stray_read(const struct strays *st, const struct stray *s,
 /* The one that @ptr means, or NULL. */
 struct stray *stray_at(const struct strays *st, const struct owfs_ptr *ptr);
 
-/* stray_old.c: say of each leaf whether it is old, and note what is claimed. */
+/* stray_old.c: before anything is known by its address */
+int strays_drop_dead(struct strays *st);
+/* ... say of each leaf whether it is old, and note what is claimed. */
 int strays_judge(struct strays *st);
 
 #endif

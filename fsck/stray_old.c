@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which of the leaves that nothing readable leads to are older than they seem.
+ * Which of the nodes that nothing readable leads to are older than they seem.
+ *
+ * A block that was given to a file, and not written since, still has the node
+ * that it once was.  An extent tells when it got its blocks: a node in them that
+ * was born before that is dead, and that is so whatever leaf the extent is in.
  *
  * A leaf that no pointer is left to prove may be one that a lost write has left
  * there.  If blocks of its files are claimed by newer metadata it is: by what
@@ -11,6 +15,103 @@
 #include "base/err.h"
 #include "stray.h"
 #include "tree/node.h"
+
+/* ------------------------------------------------------------- overwritten */
+
+struct place {
+	owfs_fsblock_t blk;
+	struct stray *s;
+};
+
+struct places {
+	struct place *v;
+	size_t n;
+};
+
+static int cmp_place(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	return x->blk < y->blk ? -1 : x->blk > y->blk;
+}
+
+static int find_places(struct places *pl, const struct strays *st)
+{
+	size_t i;
+	int c;
+
+	pl->n = 0;
+	pl->v = calloc(2 * st->n + 1, sizeof(*pl->v));
+	if (!pl->v)
+		return -ENOMEM;
+	for (i = 0; i < st->n; i++)
+		for (c = 0; c < 2; c++)
+			if (st->v[i].ptr.addr[c] != OWFS_NOBLOCK)
+				pl->v[pl->n++] = (struct place){
+					st->v[i].ptr.addr[c], &st->v[i] };
+	qsort(pl->v, pl->n, sizeof(*pl->v), cmp_place);
+	return 0;
+}
+
+static void mark_dead(const struct places *pl, const struct owfs_extent *ext)
+{
+	size_t lo = 0, hi = pl->n, mid;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (pl->v[mid].blk < ext->fsblock)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < pl->n && pl->v[lo].blk < ext->fsblock + ext->len; lo++)
+		if (pl->v[lo].s->ptr.birth < ext->birth)
+			pl->v[lo].s->dead = true;
+}
+
+static int mark_dead_in(const struct places *pl, const struct strays *st,
+			const struct stray *s)
+{
+	const struct check *ck = st->ck;
+	struct owfs_extent ext;
+	struct owfs_buf *buf;
+	unsigned int i;
+	int ret = stray_read(st, s, &buf);
+
+	if (ret)
+		return ret == -ENOMEM ? ret : 0;
+	for (i = 0; i < owfs_node_nitems(buf->b_data); i++) {
+		struct owfs_key key = owfs_leaf_key(buf->b_data, i);
+
+		if (owfs_key_type(&key) == OWFS_ITEM_EXTENT &&
+		    !owfs_extent_from_disk(&ck->geo, ck->root->gen, &key,
+					   owfs_leaf_val(buf->b_data, i),
+					   owfs_leaf_len(buf->b_data, i), &ext))
+			mark_dead(pl, &ext);
+	}
+	owfs_buf_put(buf);
+	return 0;
+}
+
+int strays_drop_dead(struct strays *st)
+{
+	struct places pl;
+	size_t i, kept = 0;
+	int ret = find_places(&pl, st);
+
+	for (i = 0; i < st->n && !ret; i++)
+		if (!st->v[i].level)
+			ret = mark_dead_in(&pl, st, &st->v[i]);
+	for (i = 0; i < st->n && !ret; i++)
+		if (!st->v[i].dead)
+			st->v[kept++] = st->v[i];
+	if (!ret)
+		st->n = kept;
+	free(pl.v);
+	return ret;
+}
+
+/* ----------------------------------------------------------------- older leaves */
 
 /* Add the blocks of its files to the claims; or 1: some are claimed. */
 static int leaf_blocks(struct strays *st, const struct stray *s, bool add)

@@ -235,6 +235,94 @@ static void test_what_has_no_room_is_listed_and_the_rest_comes_back(void **state
 	image_free(&l.im);
 }
 
+static int lose_branch(void *ctx, const struct owfs_ptr *ptr,
+		       unsigned int level, const void *data)
+{
+	struct lost *l = ctx;
+
+	(void)data;
+	if (level) {
+		l->leaves++;
+		emubd_garbage(l->im.e, ptr->addr[0] * BLOCK, BLOCK, 1);
+	}
+	return 0;
+}
+
+static void small_reserve(struct owfs_super *sb, void *ctx)
+{
+	(void)ctx;
+	sb->reserve_blocks = 48;
+}
+
+/* Each commit leaves old nodes behind, and the file gets all that is free. */
+static void make_full(struct lost *l, uint64_t bytes, unsigned int n)
+{
+	struct op op = { .kind = OP_CREATE };
+	struct owfs_fs *fs;
+	unsigned int i;
+
+	*l = (struct lost){ .nfiles = n };
+	rig_env_init(&l->im.env, 1);
+	l->im.e = rig_mkfs(&l->im.env, bytes, BLOCK, 1);
+	assert_non_null(l->im.e);
+	super_edit(&l->im, small_reserve, NULL);
+	assert_int_equal(rig_mount(&fs, l->im.e, &l->im.env, 0, NULL), 0);
+	create(fs, n);
+	for (i = 0; i < 9; i++) {
+		snprintf(op.path, sizeof(op.path), "late%u", i);
+		assert_int_equal(rig_apply(fs, &op), 0);
+		assert_int_equal(owfs_syncfs(fs), 0);
+	}
+	assert_int_equal(owfs_unmount(fs), 0);
+	image_fill_up(&l->im);
+}
+
+static void assert_all_back(struct lost *l, uint64_t was)
+{
+	struct owfs_repair_report r;
+
+	assert_int_equal(image_repair(&l->im, &r), 0);
+	if (r.left.problems)
+		fail_msg("%s", r.left.first);
+	image_assert_clean(&l->im);
+	assert_true(image_digest(&l->im) == was);
+	image_free(&l->im);
+}
+
+static int lose_root(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
+		     const void *data)
+{
+	lose_branch(ctx, ptr, level, data);
+	return 1;
+}
+
+/* The old nodes in the blocks that the file was given are not what is lost. */
+static void test_nodes_in_a_preallocated_file_are_dead(void **state)
+{
+	struct lost l;
+	uint64_t was;
+
+	(void)state;
+	make_full(&l, 16u << 20, 1000);
+	was = image_digest(&l.im);
+	visit(&l, 0, lose_root);
+	assert_all_back(&l, was);
+}
+
+/* ... and there is no more room than for the branches that are made anew. */
+static void test_all_branches_are_made_anew_on_a_full_device(void **state)
+{
+	struct lost l;
+	uint64_t was;
+
+	(void)state;
+	make_full(&l, 64u << 20, 24000);
+	was = image_digest(&l.im);
+	visit(&l, 0, lose_branch);
+	assert_in_range(l.leaves, 15, 100);
+	assert_all_back(&l, was);
+}
+
 /* ------------------------------------------------- a leaf lost there, as well */
 
 static int lose_third(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
@@ -293,6 +381,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_has_no_room_is_listed_and_the_rest_comes_back),
+		cmocka_unit_test(test_all_branches_are_made_anew_on_a_full_device),
+		cmocka_unit_test(test_nodes_in_a_preallocated_file_are_dead),
 		cmocka_unit_test(test_a_leaf_that_the_commit_before_has_lost_costs_only_its_own),
 		cmocka_unit_test(test_memory_is_that_of_the_nodes_that_come_back),
 	};
