@@ -277,10 +277,13 @@ static size_t size_field(uint32_t opcode)
 	return opcode == FUSE_WRITE ? 16 : opcode == FUSE_IOCTL ? 24 : 0;
 }
 
-/* What a kernel keeps within bounds, because there are buffers of that size. */
+/*
+ * What a kernel keeps within bounds, because there are buffers of that size.  A
+ * socket takes less at once than it may ask for.
+ */
 static void bound_size(struct stream *s, const struct request *r)
 {
-	const uint32_t most = r->opcode == FUSE_IOCTL ? 1 << 14 : 1 << 20;
+	const uint32_t most = r->opcode == FUSE_IOCTL ? 1 << 14 : 1 << 17;
 	size_t at;
 	uint32_t n;
 

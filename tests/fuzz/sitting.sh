@@ -68,16 +68,27 @@ run_libfuzzer()
 	finds=$(find "$found" -type f | wc -l)
 }
 
+# What all sittings of AFL++ with this corpus have come to.
+afl_executions()
+{
+	sed -n 's/^execs_done *: *//p' "$1/default/fuzzer_stats" 2> /dev/null ||
+		echo 0
+}
+
+# A process that has had 200 inputs ends by itself, and so its time is known.
 run_afl()
 {
-	local out=$corpus/afl-$target
+	local out=$corpus/afl-$target own=${program%.afl}.so before
 
+	[ ! -e "$own" ] ||
+		export AFL_CUSTOM_MUTATOR_LIBRARY=$(realpath "$own")
 	[ -n "$(ls "$dir")" ] || printf 0 > "$dir/first"
+	before=$(afl_executions "$out")
 	AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_AUTORESUME=1 AFL_NO_AFFINITY=1 \
 	AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 \
 		afl-fuzz -V "$seconds" -m none -t 600000 -i "$dir" -o "$out" -- \
-		"$program" > "$log" 2>&1 || status=$?
-	executions=$(sed -n 's/^execs_done *: *//p' "$out/default/fuzzer_stats")
+		"$program" 200 > "$log" 2>&1 || status=$?
+	executions=$(($(afl_executions "$out") - before))
 	find "$out/default/crashes" "$out/default/hangs" -name 'id*' \
 		-exec cp {} "$found" \;
 	finds=$(find "$found" -type f | wc -l)
