@@ -154,16 +154,25 @@ static bool changes(const struct op *op)
 	return op->kind != OP_SYNC && op->kind != OP_FSYNC;
 }
 
+/* With a step of the work that goes on in the background, which has no thread. */
+static int apply(struct owfs_fs *fs, const struct op *op, int *background)
+{
+	int ret = rig_apply(fs, op);
+
+	*background = owfs_reclaim_step(fs);
+	return ret;
+}
+
 /* One operation, and what must be so after it. */
 static void step(struct run *r, size_t i)
 {
 	const struct op *op = &r->u->op[i];
 	bool was = r->u->met;
-	int ret;
+	int ret, background;
 
 	if (!was)
 		mark_paths(r, op);
-	ret = rig_apply(r->fs, op);
+	ret = apply(r->fs, op, &background);
 	if (!was)
 		mark_paths(r, op);
 	if (op == r->u->last)
@@ -171,7 +180,7 @@ static void step(struct run *r, size_t i)
 	r->u->met |= owfs_fs_writable(r->fs) != 0;
 	if (r->u->met && !was)
 		r->done = i;
-	if (is_damage(ret) && !r->u->met)
+	if ((is_damage(ret) || is_damage(background)) && !r->u->met)
 		r->wrong = "damage was met, and it may still be written";
 	if (was && changes(op) && !ret)
 		r->wrong = "changed after damage was met";
@@ -291,12 +300,13 @@ static struct emubd *ended_before(const struct run *r)
 {
 	struct emubd *e = emubd_fork(r->u->damaged);
 	struct owfs_fs *fs;
+	int background;
 	size_t i;
 
 	if (!r->done || rig_mount(&fs, e, r->u->env, 0, NULL))
 		return e;
 	for (i = 0; i < r->done; i++)
-		rig_apply(fs, &r->u->op[i]);
+		apply(fs, &r->u->op[i], &background);
 	owfs_unmount(fs);
 	return e;
 }
