@@ -199,6 +199,8 @@ static const struct search scenes[] = {
 	  .cut_every = 12, .plan.seeded = 1, .nest_every = 40 },
 	{ .profile = &op_profile_full, .nops = 300, .depth = 2,
 	  .cut_every = 24, .plan.seeded = 1, .nest_every = 40 },
+	{ .profile = &op_profile_mixed, .nops = 40, .depth = 3, .copies = 2,
+	  .keep = true, .hurt = true, .plan.seeded = 1, .nest_every = 60 },
 };
 
 static int run_scene(struct search *s, uint64_t n)

@@ -36,16 +36,32 @@ static const struct scene {
 		    .plan.seeded = 2, .nest_every = 100 }, 8 },
 	{ "intents", { .profile = &op_profile_intents, .nops = 500, .depth = 2,
 		       .cut_every = 6, .plan.seeded = 1, .nest_every = 60 }, 2 },
+	{ "keep", { .profile = &op_profile_mixed, .nops = 200, .depth = 2,
+		    .keep = true, .discard = true, .plan.seeded = 1,
+		    .nest_every = 100 }, 8 },
+	{ "keep-names", { .profile = &op_profile_names, .nops = 500,
+			  .depth = 1, .keep = true, .discard = true,
+			  .cut_every = 4, .plan.seeded = 1 }, 3 },
+	{ "keep-full", { .profile = &op_profile_full, .nops = 600, .depth = 1,
+			 .keep = true, .cut_every = 48, .plan.seeded = 1 }, 1 },
+	{ "mend", { .profile = &op_profile_mixed, .nops = 60, .depth = 3,
+		    .copies = 2, .keep = true, .hurt = true,
+		    .plan.seeded = 2, .nest_every = 20 }, 8 },
+	{ "mend-names", { .profile = &op_profile_names, .nops = 150,
+			  .depth = 3, .copies = 2, .keep = true, .hurt = true,
+			  .plan.seeded = 1, .cut_every = 3, .nest_every = 10 },
+	  3 },
 	{ "full", { .profile = &op_profile_full, .nops = 500, .depth = 2,
 		    .cut_every = 12, .plan.seeded = 1, .nest_every = 60 }, 1 },
 };
 
 /* What came of it, in the order in which it is printed and kept. */
-enum { RUNS, SECONDS, OPERATIONS, ENOSPC_ANSWERS, NESTED, STATES, VIOLATIONS,
-       NEXT_SEED, NTOTALS };
+enum { RUNS, SECONDS, OPERATIONS, ENOSPC_ANSWERS, KEPT, GIVEN_UP, MENDED, NESTED,
+       STATES, VIOLATIONS, NEXT_SEED, NTOTALS };
 
 static const char *const total_names[NTOTALS] = {
-	"runs", "seconds", "operations", "enospc", "nested", "crash_states",
+	"runs", "seconds", "operations", "enospc", "kept_checked", "given_up",
+	"mended", "nested", "crash_states",
 	"violations", "next_seed",
 };
 
@@ -61,6 +77,9 @@ static int run_scene(const struct scene *sc, uint64_t seed)
 	total[RUNS]++;
 	total[OPERATIONS] += s.ops;
 	total[ENOSPC_ANSWERS] += s.enospc;
+	total[KEPT] += s.kept;
+	total[GIVEN_UP] += s.given_up;
+	total[MENDED] += s.mended;
 	total[NESTED] += s.nested;
 	total[STATES] += s.states;
 	total[VIOLATIONS] += s.violations;

@@ -11,6 +11,7 @@
 #include "claims.h"
 #include "file/attr.h"
 #include "file/file.h"
+#include "kept.h"
 #include "rig.h"
 #include "said.h"
 
@@ -40,6 +41,8 @@ struct run {
 	uint64_t seed;
 	struct seen seen;
 	struct owfs_inode *hold[HOLDS];
+	struct kept kept;
+	unsigned int bad;		/* copies of nodes, at the beginning */
 };
 
 static int violation(struct run *r, const char *fmt, ...)
@@ -104,6 +107,37 @@ static void play_with_holds(struct run *r)
 		drop_hold(r, i);
 }
 
+/* ------------------------------------------------------------ kept commits */
+
+/* What is kept is whole at any time, until it is not kept any longer. */
+static int look_at_kept(struct run *r)
+{
+	int ret;
+
+	if (!r->kept.active)
+		return 0;
+	ret = kept_check(&r->kept, r->s->hurt);
+	r->s->kept++;
+	r->s->given_up += ret == 1;
+	return ret < 0 ? violation(r, "%s", r->kept.why) : 0;
+}
+
+static int play_with_kept(struct run *r)
+{
+	int ret;
+
+	if (!r->s->keep || rng_below(&r->rng, 6))
+		return 0;
+	if (r->kept.active) {
+		ret = look_at_kept(r);
+		if (!ret && rng_below(&r->rng, 6) == 0)
+			kept_end(&r->kept);
+		return ret;
+	}
+	ret = kept_begin(&r->kept, r->fs);
+	return ret ? violation(r, "keep: %s", strerror(-ret)) : look_at_kept(r);
+}
+
 /* What a real system does whenever it likes, here when the seed says so. */
 static void play_background(struct run *r)
 {
@@ -131,6 +165,7 @@ static int remount(struct run *r)
 	int ret;
 
 	drop_holds(r);
+	kept_end(&r->kept);
 	ret = owfs_unmount(r->fs);
 	r->fs = NULL;
 	if (ret)
@@ -214,12 +249,15 @@ static int run_forward(struct run *r)
 		play_background(r);
 		if (!r->fs)
 			return violation(r, "remount failed");
-		if (one_op(r))
+		if (one_op(r) || play_with_kept(r))
 			return -1;
 		if (rng_below(&r->rng, 16) == 0 && compare_live(r))
 			return -1;
 	}
 	play_background(r);
+	if (look_at_kept(r))
+		return -1;
+	kept_end(&r->kept);
 	return compare_live(r);
 }
 
@@ -239,6 +277,31 @@ static int reclaim_all(struct run *r)
 			owfs_commit_step(r->fs, rng_below(&r->rng, 2));
 	}
 	return ret;
+}
+
+/* All that was bad is found by a check, and written anew. */
+static int run_mend(struct run *r)
+{
+	struct owfs_check_param p = { .commits = OWFS_CHECK_CURRENT };
+	struct owfs_check_report rep;
+	int ret = kept_begin(&r->kept, r->fs);
+
+	if (ret)
+		return violation(r, "keep: %s", strerror(-ret));
+	ret = kept_check(&r->kept, true);
+	kept_end(&r->kept);
+	if (ret < 0)
+		return violation(r, "%s", r->kept.why);
+	ret = reclaim_all(r);
+	if (!ret)
+		ret = owfs_syncfs(r->fs);
+	if (!ret)
+		ret = owfs_check(emubd_blkdev(r->e), &p, &rep);
+	if (ret || rep.problems)
+		return violation(r, "mended: error=%d problems=%u: %s", -ret,
+				 rep.problems, rep.first);
+	r->s->mended += r->bad;
+	return 0;
 }
 
 /*
@@ -319,16 +382,27 @@ static void dump_state(struct run *r, struct emubd *e, unsigned int lo,
 	model_free(m);
 }
 
-static int check_state(struct emubd *e, bool previous,
+/* What the commit before the last counts as a whole is counted one by one, too. */
+static unsigned int other_than_copies(const struct owfs_check_report *rep)
+{
+	return rep->problems - rep->count[BAD_NODE_COPY] -
+	       rep->count[BAD_COMMIT_BEFORE];
+}
+
+static int check_state(const struct run *r, struct emubd *e, bool previous,
 		       struct owfs_check_report *rep)
 {
 	struct owfs_check_param p = {
 		.commits = previous ? OWFS_CHECK_PREVIOUS : OWFS_CHECK_CURRENT,
-		.msg = &said_msg,
+		.msg = r->bad ? NULL : &said_msg,
 	};
 	int ret = owfs_check(emubd_blkdev(e), &p, rep);
 
-	return ret ? ret : (int)rep->problems;
+	if (ret)
+		return ret;
+	if (r->bad && rep->count[BAD_NODE_COPY] <= r->bad)
+		return (int)other_than_copies(rep);
+	return (int)rep->problems;
 }
 
 /* Mount, walk, compare, check.  The number of the operation, or -1. */
@@ -356,7 +430,7 @@ static int judge_commit(struct run *r, struct emubd *e, unsigned int flags,
 		return violation(r, "%s: no prefix from %u to %u looks like this",
 				 what, lo, hi);
 	}
-	ret = check_state(e, flags & RIG_FALLBACK, &rep);
+	ret = check_state(r, e, flags & RIG_FALLBACK, &rep);
 	if (ret)
 		return violation(r, "%s: the check found %d", what, ret);
 	return k;
@@ -447,7 +521,7 @@ static int judge_fallback(struct run *r, struct emubd *e, unsigned int hi,
 	int k;
 
 	if (r->depth > 1) {
-		k = check_state(old, true, &rep);
+		k = check_state(r, old, true, &rep);
 		if (k)
 			violation(r, "%s: the check of the older commit found %d",
 				  what, k);
@@ -555,7 +629,7 @@ static int run_cuts(struct run *r)
 static int check_recovered(struct run *r)
 {
 	struct owfs_check_report rep;
-	int ret = check_state(r->e, false, &rep);
+	int ret = check_state(r, r->e, false, &rep);
 
 	if (ret)
 		return violation(r, "after recovery: the check found %d", ret);
@@ -565,12 +639,47 @@ static int check_recovered(struct run *r)
 	return 0;
 }
 
+/* Copies of nodes that are bad in one of the commits, or in both. */
+static int count_bad(struct run *r)
+{
+	struct owfs_check_param p = {
+		.commits = OWFS_CHECK_CURRENT | OWFS_CHECK_PREVIOUS,
+	};
+	struct owfs_check_report rep;
+	int ret = owfs_check(emubd_blkdev(r->base), &p, &rep);
+
+	if (ret || other_than_copies(&rep))
+		return violation(r, "hurt: error=%d problems=%u: %s", -ret,
+				 rep.problems, rep.first);
+	r->bad = rep.count[BAD_NODE_COPY];
+	return 0;
+}
+
+/* The device as the run finds it. */
+static int set_out(struct run *r, struct emubd *base)
+{
+	int ret = 0;
+
+	r->base = emubd_fork(base);
+	if (r->s->hurt)
+		ret = kept_hurt(r->base, &r->rng);
+	if (ret < 0)
+		ret = violation(r, "hurt: %s", strerror(-ret));
+	else if (r->s->hurt)
+		ret = count_bad(r);
+	r->e = emubd_fork(r->base);
+	emubd_record(r->e, true);
+	if (r->s->keep && r->s->discard)
+		emubd_discard_noise(r->e);
+	return ret;
+}
+
 static int search_from(struct search *s, struct emubd *base,
 		       struct model *model, unsigned int depth, uint64_t seed,
 		       bool recovery)
 {
 	struct run r = { .s = s, .depth = depth, .seed = seed,
-			 .rng = { seed }, .base = base, .recovery = recovery };
+			 .rng = { seed }, .recovery = recovery };
 	char why[CLAIMS_WHY];
 	int ret;
 
@@ -582,22 +691,25 @@ static int search_from(struct search *s, struct emubd *base,
 	r.ops = calloc(s->nops + 1, sizeof(*r.ops));
 	r.hist = calloc(s->nops + 1, sizeof(*r.hist));
 	r.hist[0].digest = model_digest(model, NULL);
-	r.e = emubd_fork(base);
-	emubd_record(r.e, true);
-
+	ret = set_out(&r, base);
 	s->recoveries += recovery;
-	ret = recovery ? run_recovery(&r) : run_forward(&r);
+	if (!ret)
+		ret = recovery ? run_recovery(&r) : run_forward(&r);
 	if (!ret && recovery)
 		ret = check_recovered(&r);
+	else if (!ret && s->hurt)
+		ret = run_mend(&r);
 	drop_holds(&r);
+	kept_end(&r.kept);
 	if (r.fs)
 		owfs_mount_abandon(r.fs);
-	if (!ret && claims_check(base, r.e, why))
+	if (!ret && claims_check(r.base, r.e, why))
 		ret = violation(&r, "%s", why);
 	if (!ret)
 		ret = run_cuts(&r);
 
 	emubd_destroy(r.e);
+	emubd_destroy(r.base);
 	model_free(r.model);
 	seen_free(&r.seen);
 	free(r.ops);

@@ -9,6 +9,10 @@
  * promise (P2), passes the full check, and if the commit before shows some
  * prefix, too (P4).  From a sample of the states the run goes on: operate,
  * commit, crash again; or recover and do nothing else, cut everywhere.
+ *
+ * A kept commit is whole for as long as it is kept, whatever is done meanwhile.
+ * Of nodes with a bad copy no state has more than the run began with, and at its
+ * end none is left.
  */
 #ifndef OWFS_TESTS_SEARCH_H
 #define OWFS_TESTS_SEARCH_H
@@ -31,6 +35,9 @@ struct search {
 	uint32_t blocksize;		/* 0: 4096 */
 	unsigned int copies;		/* 0: 1 */
 	bool discard;
+	bool keep;			/* a commit is kept now and then, and checked */
+	bool hurt;			/* one copy of some nodes is bad at the beginning,
+					   and written anew; wants two copies */
 	unsigned int depth;		/* crashes on top of each other, 1 to 3 */
 	unsigned int cut_every;		/* look at one of so many cuts; 0: all */
 	struct states_plan plan;	/* states after a cut */
@@ -44,6 +51,8 @@ struct search {
 	uint64_t nested;		/* of the states: after a crash after a crash */
 	uint64_t recoveries;
 	uint64_t again;			/* states that had been judged before */
+	uint64_t kept, given_up;	/* checks of kept commits; those given up */
+	uint64_t mended;		/* bad copies that are none any more */
 	uint64_t violations;
 };
 
