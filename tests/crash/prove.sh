@@ -43,7 +43,7 @@ echo "faults:"
 add fault_points runs "$(./c_fault)"
 add fault_points lies "$(./c_lies every=1)"
 echo "races:"
-for storm in storm storm_broken storm_file storm_full storm_iomap storm_over; do
+for storm in storm storm_broken storm_file storm_full storm_iomap storm_kept storm_over; do
 	if said=$(../stress/$storm "$race_seconds" "$seed"); then
 		echo "$storm: $(tail -n 1 <<< "$said")"
 		races=$((races + $(value races "$said")))
