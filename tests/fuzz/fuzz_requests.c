@@ -4,9 +4,9 @@
  * wants an answer gets one, of a form that a kernel takes; afterwards the
  * filesystem is sound, or if it was damaged before, it mounts again.
  *
- * The first byte says how the kernel is and whether there is damage; if so, the
- * second is the length of the edits that follow (image.c).  The rest are requests
- * (requests.c).
+ * The first byte says how the kernel is, whether there is damage, and whether few
+ * extents are many to be cut off at once; with damage, the second is the length of
+ * the edits that follow (image.c).  The rest are requests (requests.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -208,6 +208,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	owfs_caller_ask(look);
 	rig_env_init(&env, 1);
+	env.cut_extents = first & 4 ? 2 : 0;
 	e = image_make(data + at, edits);
 	if (edits)
 		before = emubd_fork(e);

@@ -11,6 +11,7 @@
 
 #include "base/util.h"
 #include "fuse/ioctl.h"
+#include "model.h"
 
 /* All of the iomap series. */
 enum {
@@ -223,6 +224,11 @@ static void add(struct stream *s, const void *bytes, size_t n)
 	s->len += n;
 }
 
+static void put(struct stream *s, size_t at, size_t width, uint64_t v)
+{
+	memcpy(s->body + at, &v, width);
+}
+
 void request_add_name(struct stream *s, const char *name)
 {
 	add(s, name, strlen(name) + 1);
@@ -250,7 +256,14 @@ static void add_name(struct stream *s)
 	add(s, "", 1);
 }
 
-/* Lists of access control and arguments of ioctls begin with some numbers. */
+/* An access control list with up to seven names. */
+static uint32_t add_list(struct stream *s, uint8_t how)
+{
+	return (uint32_t)op_list_bytes(s->body + s->len, (how & 1) ? 0750 : 0664,
+				       how / 2 % 8, how % 8);
+}
+
+/* Arguments of ioctls, and values, begin with some numbers. */
 static void add_data(struct stream *s, const struct request *r, size_t at_size)
 {
 	static const uint32_t counts[] = {
@@ -261,7 +274,13 @@ static void add_data(struct stream *s, const struct request *r, size_t at_size)
 	uint32_t n = how < ARRAY_SIZE(counts) ? counts[how] : how, i;
 	uint64_t v;
 
-	memcpy(s->body + at_size, &n, sizeof(n));
+	if (r->opcode == FUSE_SETXATTR && how >= 128) {
+		n = add_list(s, how);
+		put(s, at_size, sizeof(n), n);
+		s->len += n;
+		return;
+	}
+	put(s, at_size, sizeof(n), n);
 	for (i = 0; i < n; i++)
 		s->body[s->len + i] = (uint8_t)(i * 7);
 	for (i = 0; r->opcode != FUSE_WRITE && s->size && i + 8 <= n; i += 8) {
@@ -306,11 +325,6 @@ static void bound_size(struct stream *s, const struct request *r)
 	memcpy(&n, s->body + at, sizeof(n));
 	n = (uint32_t)min_u64(n, most);
 	memcpy(s->body + at, &n, sizeof(n));
-}
-
-static void put(struct stream *s, size_t at, size_t width, uint64_t v)
-{
-	memcpy(s->body + at, &v, width);
 }
 
 /* One number anywhere in the head. */

@@ -94,7 +94,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t room,
 	size_t at, edits;
 
 	if (!size) {
-		data[0] = (uint8_t)rng_below(&r, 2);
+		data[0] = (uint8_t)rng_next(&r) & 5;
 		return 1;
 	}
 	if (LLVMFuzzerMutate && rng_below(&r, 4) == 0)
