@@ -7,6 +7,10 @@
  * bits is not right by chance.  Then the whole device: a device that has grown
  * or was cut has its back slots elsewhere.  A sector counts only if it stands
  * where it says that it stands, so an image within a file is not taken for it.
+ *
+ * Superblocks of a filesystem that was there before may stand in places of their
+ * own.  One whose tree begins where it says wins over one whose tree does not,
+ * and of two filesystems the one that was made later.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,18 +30,64 @@ static bool is_in_place(const struct owfs_super *sb, unsigned int slot,
 					    slot) == pos;
 }
 
-/* Take it if it is one, and newer than what was found before. */
-static bool consider(const void *sector, uint64_t pos, struct owfs_super *best)
+struct found {
+	struct check *ck;
+	struct owfs_super sb;		/* seq 0: none yet */
+	bool has_root;
+};
+
+static bool is_root_copy(struct owfs_block_hdr *hdr, const struct owfs_super *sb)
+{
+	const struct owfs_ptr *ptr = &sb->root[0].tree;
+	uint64_t said = le64_to_cpu(hdr->bh_csum);
+
+	hdr->bh_csum = cpu_to_le64(0);
+	return said == ptr->csum && le64_to_cpu(hdr->bh_gen) == ptr->birth &&
+	       owfs_checksum(sb->csum_seed, hdr, sb->blocksize) == said;
+}
+
+/* Is the root of its tree there, in either copy? */
+static bool has_root(struct check *ck, const struct owfs_super *sb)
+{
+	void *block = aligned_alloc(OWFS_IO_ALIGN, sb->blocksize);
+	bool there = false;
+	unsigned int i;
+
+	for (i = 0; i < sb->meta_copies && block && !there; i++)
+		there = !owfs_blkdev_read(ck->bd, block, sb->blocksize,
+					  (loff_t)(sb->root[0].tree.addr[i] *
+						   sb->blocksize)) &&
+			is_root_copy(block, sb);
+	free(block);
+	return there;
+}
+
+static bool is_better(const struct found *than, const struct owfs_super *sb,
+		      bool rooted)
+{
+	if (!than->sb.seq || rooted != than->has_root)
+		return !than->sb.seq || rooted;
+	if (memcmp(sb->uuid, than->sb.uuid, sizeof(sb->uuid)) &&
+	    sb->mkfs_time != than->sb.mkfs_time)
+		return sb->mkfs_time > than->sb.mkfs_time;
+	return sb->seq > than->sb.seq;
+}
+
+/* Take it if it is one, and better than what was found before. */
+static void consider(struct found *best, const void *sector, uint64_t pos)
 {
 	struct owfs_super sb;
 	unsigned int slot;
+	bool rooted;
 
 	if (owfs_super_from_disk(&sb, &slot, sector, NULL) ||
 	    !is_in_place(&sb, slot, pos))
-		return false;
-	if (sb.seq > best->seq)
-		*best = sb;
-	return true;
+		return;
+	rooted = has_root(best->ck, &sb);
+	if (is_better(best, &sb, rooted)) {
+		best->sb = sb;
+		best->has_root = rooted;
+	}
 }
 
 /* One byte is wrong, the checksum's own perhaps. */
@@ -87,8 +137,9 @@ static bool mend_checksum(unsigned char *sector)
 	return true;
 }
 
-static void look_at_places(struct check *ck, struct owfs_super *best)
+static void look_at_places(struct found *best)
 {
+	struct check *ck = best->ck;
 	unsigned char sector[OWFS_SUPER_BYTES]
 		__attribute__((aligned(OWFS_SUPER_BYTES)));
 	uint64_t bytes = ck->bd->size & ~(uint64_t)(STEP - 1), pos;
@@ -102,35 +153,34 @@ static void look_at_places(struct check *ck, struct owfs_super *best)
 				     (loff_t)pos))
 			continue;
 		if (mend_checksum(sector) || mend_sector(sector))
-			consider(sector, pos, best);
+			consider(best, sector, pos);
 	}
 }
 
-static int scan_chunk(struct check *ck, unsigned char *buf, uint64_t pos,
-		      size_t len, struct owfs_super *best)
+static int scan_chunk(struct found *best, unsigned char *buf, uint64_t pos,
+		      size_t len)
 {
 	const uint64_t magic = OWFS_SUPER_MAGIC;
 	size_t at;
 
-	if (owfs_blkdev_read(ck->bd, buf, len, (loff_t)pos))
+	if (owfs_blkdev_read(best->ck->bd, buf, len, (loff_t)pos))
 		return 0;	/* not there, then */
 	for (at = 0; at + OWFS_SUPER_BYTES <= len; at += STEP)
 		if (le64_to_cpu(*(le64_t *)(buf + at)) == magic)
-			consider(buf + at, pos + at, best);
+			consider(best, buf + at, pos + at);
 	return 0;
 }
 
-static int scan_device(struct check *ck, struct owfs_super *best)
+static int scan_device(struct found *best)
 {
 	unsigned char *buf = aligned_alloc(OWFS_IO_ALIGN, CHUNK);
-	uint64_t size = ck->bd->size & ~(uint64_t)511, pos;
+	uint64_t size = best->ck->bd->size & ~(uint64_t)511, pos;
 	int ret = buf ? 0 : -ENOMEM;
 
 	for (pos = 0; pos < size && !ret; pos += CHUNK) {
-		ret = scan_chunk(ck, buf, pos, min_u64(CHUNK, size - pos),
-				 best);
+		ret = scan_chunk(best, buf, pos, min_u64(CHUNK, size - pos));
 		if (!ret)
-			ret = check_progress(ck, 1, pos, size);
+			ret = check_progress(best->ck, 1, pos, size);
 	}
 	free(buf);
 	return ret;
@@ -138,16 +188,16 @@ static int scan_device(struct check *ck, struct owfs_super *best)
 
 int super_find(struct check *ck)
 {
-	struct owfs_super best = { .seq = 0 };
+	struct found best = { .ck = ck };
 	unsigned int i;
 	int ret = 0;
 
-	look_at_places(ck, &best);
-	if (!best.seq)
-		ret = scan_device(ck, &best);
-	if (ret || !best.seq)
+	look_at_places(&best);
+	if (!best.sb.seq)
+		ret = scan_device(&best);
+	if (ret || !best.sb.seq)
 		return ret ? ret : -ENODEV;
-	ck->sb = best;
+	ck->sb = best.sb;
 	memset(&ck->slots, 0, sizeof(ck->slots));
 	for (i = 0; i < OWFS_SUPER_SLOTS; i++)
 		ck->slots.slot[i].err = -EFSBADCRC;

@@ -401,35 +401,92 @@ static void test_of_superblocks_with_a_wrong_byte_the_newest_counts(void **state
 	image_free(&im);
 }
 
-/* The front is overwritten, and the device has grown: found by search. */
-static void test_superblocks_of_a_device_that_has_grown_are_found(void **state)
+/* The front is overwritten, and the device has grown. */
+static void grow_without_front(struct image *im)
 {
-	struct owfs_repair_report r;
-	struct image im = defect_base;
-	struct owfs_repair_param p = {
-		.check = { .search = true },
-		.env = &im.env.env,
-		.ask = ask_yes,
-	};
 	unsigned char *mem = malloc(1 << 20);
 	uint64_t pos;
 
-	(void)state;
-	im.env.env.ctx = &im.env;
-	im.e = emubd_create(24 << 20);
+	*im = defect_base;
+	im->env.env.ctx = &im->env;
+	im->e = emubd_create(24 << 20);
 	for (pos = 0; pos < 16 << 20; pos += 1 << 20) {
 		emubd_peek(defect_base.e, mem, 1 << 20, pos);
-		emubd_poke(im.e, mem, 1 << 20, pos);
+		emubd_poke(im->e, mem, 1 << 20, pos);
 	}
 	memset(mem, 0, 1 << 20);
-	emubd_poke(im.e, mem, 4096, slot_pos(0));
-	emubd_poke(im.e, mem, 4096, slot_pos(1));
+	emubd_poke(im->e, mem, 4096, slot_pos(0));
+	emubd_poke(im->e, mem, 4096, slot_pos(1));
 	free(mem);
-	assert_int_equal(owfs_repair(emubd_blkdev(im.e), &p, &r), 0);
+}
+
+static int repair_by_search(struct image *im, struct owfs_repair_report *r)
+{
+	const struct owfs_repair_param p = {
+		.check = { .search = true },
+		.env = &im->env.env,
+		.ask = ask_yes,
+	};
+
+	return owfs_repair(emubd_blkdev(im->e), &p, r);
+}
+
+static void test_superblocks_of_a_device_that_has_grown_are_found(void **state)
+{
+	struct owfs_repair_report r;
+	struct image im;
+
+	(void)state;
+	grow_without_front(&im);
+	assert_int_equal(repair_by_search(&im, &r), 0);
 	assert_int_equal(r.left.problems, 0);
 	assert_int_equal(r.corrected, 1);
 	assert_true(image_digest(&im) == image_digest(&defect_base));
 	image_free(&im);
+}
+
+/*
+ * A larger filesystem was there before and wrote more often; one superblock of
+ * it is left, in a place of its own.  With @root its tree begins where it says.
+ */
+static void plant_older(struct emubd *e, struct owfs_super sb, bool root)
+{
+	unsigned char sector[OWFS_SUPER_BYTES];
+
+	sb.nblocks += 1024;
+	sb.seq += 100;
+	sb.mkfs_time--;
+	sb.uuid[0] ^= 1;
+	if (!root)
+		sb.root[0].tree.csum ^= 1;
+	owfs_super_to_disk(sector, &sb, 2);
+	emubd_poke(e, sector, sizeof(sector),
+		   (uint64_t)owfs_geo_super_pos(sb.nblocks * sb.blocksize, 2));
+}
+
+static void test_an_older_filesystem_is_not_what_a_search_finds(void **state)
+{
+	struct owfs_repair_report r;
+	struct owfs_super sb, found;
+	struct owfs_slots slots;
+	struct image im;
+	unsigned int root;
+
+	(void)state;
+	assert_int_equal(owfs_super_read(emubd_blkdev(defect_base.e), &sb, &slots,
+					 NULL), 0);
+	for (root = 0; root < 2; root++) {
+		grow_without_front(&im);
+		plant_older(im.e, sb, root);
+		assert_int_equal(repair_by_search(&im, &r), 0);
+		assert_int_equal(r.left.problems, 0);
+		assert_int_equal(owfs_super_read(emubd_blkdev(im.e), &found,
+						 &slots, NULL), 0);
+		assert_memory_equal(found.uuid, sb.uuid, sizeof(sb.uuid));
+		assert_int_equal(found.nblocks, sb.nblocks);
+		assert_true(image_digest(&im) == image_digest(&defect_base));
+		image_free(&im);
+	}
 }
 
 static void test_garbage_is_not_taken_for_a_superblock(void **state)
@@ -566,6 +623,7 @@ int main(void)
 		cmocka_unit_test(test_superblocks_with_a_wrong_byte_each_are_corrected),
 		cmocka_unit_test(test_of_superblocks_with_a_wrong_byte_the_newest_counts),
 		cmocka_unit_test(test_superblocks_of_a_device_that_has_grown_are_found),
+		cmocka_unit_test(test_an_older_filesystem_is_not_what_a_search_finds),
 		cmocka_unit_test(test_garbage_is_not_taken_for_a_superblock),
 		cmocka_unit_test(test_a_repair_cut_at_any_write_converges),
 		cmocka_unit_test(test_a_failing_write_ends_a_repair_and_harms_nothing),
