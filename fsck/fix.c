@@ -146,7 +146,8 @@ void fixes_new_round(struct fixes *fx)
 		.nsaid = fx->nsaid, .round = fx->round + 1,
 		.on_the_way = fx->on_the_way,
 		.small_steps = fx->small_steps,
-		.salvaged = fx->salvaged };
+		.salvaged = fx->salvaged,
+		.nameless = fx->nameless, .nnameless = fx->nnameless };
 	int i;
 
 	for (i = 0; i < FIX_PHASES; i++)
@@ -157,6 +158,9 @@ void fixes_new_round(struct fixes *fx)
 void fixes_free(struct fixes *fx)
 {
 	fixes_new_round(fx);
+	free(fx->nameless);
+	fx->nameless = NULL;
+	fx->nnameless = 0;
 	free(fx->said);
 	fx->said = NULL;
 	fx->said_size = fx->nsaid = 0;

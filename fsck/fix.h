@@ -80,6 +80,8 @@ struct fixes {
 	bool on_the_way;		/* the commit before the last is a round's */
 	bool small_steps;		/* all holes at once were too much */
 	bool salvaged;			/* items were lost with their nodes */
+	owfs_ino_t *nameless;		/* to be told when they have names */
+	size_t nnameless;
 	int err;			/* no memory for a note */
 
 	/* of this round */

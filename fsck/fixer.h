@@ -60,6 +60,13 @@ int tree_erase(struct owfs_trans *tr, const struct owfs_key *key);
 /* Cut out what cannot be read, and hang in again what is left below it. */
 int fix_holes(struct check *ck);
 
+/* ------------------------------------------------------------ fix_back.c */
+
+/* List the inodes of which the last commit is about to be given up. */
+int back_tell(struct check *ck);
+/* In the next round: those whose names only the commit before knows. */
+void back_tell_rest(struct check *ck);
+
 /* ----------------------------------------------------------- fix_older.c */
 
 /* Inodes that are what is left of others, and have no name yet. */

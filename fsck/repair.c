@@ -230,6 +230,13 @@ static int move_commits(struct check *ck, const struct owfs_root *root)
 	return ret ? ret : fix_commit(ck, &keep, gen);
 }
 
+static int go_back(struct check *ck)
+{
+	int ret = back_tell(ck);
+
+	return ret ? ret : move_commits(ck, &ck->sb.root[1]);
+}
+
 /* What must be right before anything is written elsewhere.  1: it is. */
 static int apply_supers(struct check *ck)
 {
@@ -252,9 +259,7 @@ static int apply_supers(struct check *ck)
 		return 0;
 	if (fx->ino_limit)
 		return raise_limit(ck);
-	if (fx->go_back)
-		return move_commits(ck, &ck->sb.root[1]);
-	return 1;
+	return fx->go_back ? go_back(ck) : 1;
 }
 
 /* Names are what items say, and some of those may not be what they were. */
@@ -335,6 +340,7 @@ static int apply_round(struct check *ck)
 	struct fixes *fx = ck->fixes;
 	int ret;
 
+	back_tell_rest(ck);
 	ret = apply_problems(ck);
 	if (fx->applied) {
 		fx->on_the_way |= fx->committed;
