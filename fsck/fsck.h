@@ -41,6 +41,13 @@ struct value_list {
 	size_t n, cap;
 };
 
+/* Extents of which each overlaps one before it; one of them is to stay. */
+struct overlaps {
+	struct owfs_extent *v;
+	size_t n, cap;
+	bool refused;
+};
+
 /* An access control list whose bytes are coming by. */
 struct acl_part {
 	uint64_t off;			/* of its item's key */
@@ -75,6 +82,7 @@ struct object {
 	uint64_t blocks;		/* mapped */
 	owfs_fileoff_t ext_end;		/* end of the last extent */
 	struct owfs_extent ext_last;	/* ... and that one */
+	struct overlaps overlaps;	/* ... and those that hang together with it */
 	struct range_list past_eof;	/* written, and must be doomed */
 	struct range_list intents;
 };
@@ -175,6 +183,13 @@ int pass3_extent(struct check *ck, const struct owfs_key *key, const void *val,
 int pass3_intent(struct check *ck, const struct owfs_key *key, const void *val,
 		 size_t len);
 void pass3_file_end(struct check *ck);
+/* The item, as @ext says and born in @birth. */
+void pass3_put_extent(struct check *ck, const struct owfs_extent *ext,
+		      owfs_gen_t birth);
+/* @ext begins within obj.ext_last, and is to be cut short, or not. */
+int pass3_overlap(struct check *ck, const struct owfs_extent *ext, bool yes);
+/* The next one does not, or there is none. */
+int pass3_overlap_end(struct check *ck);
 int pass3_symlink(struct check *ck, const struct owfs_key *key,
 		  const void *val, size_t len);
 int pass3_xattr(struct check *ck, const struct owfs_key *key, const void *val,

@@ -13,9 +13,8 @@
 #include "fsck.h"
 #include "object/extent.h"
 
-/* The item, as @ext says and born in @birth. */
-static void put_extent(struct check *ck, const struct owfs_extent *ext,
-		       owfs_gen_t birth)
+void pass3_put_extent(struct check *ck, const struct owfs_extent *ext,
+		      owfs_gen_t birth)
 {
 	struct owfs_extent changed = *ext;
 	struct owfs_extent_item d;
@@ -24,38 +23,6 @@ static void put_extent(struct check *ck, const struct owfs_extent *ext,
 	owfs_extent_to_disk(&d, &changed);
 	fix_put(ck, FIX_ITEMS, owfs_key(ck->obj.ino, OWFS_ITEM_EXTENT,
 					ext->off), &d, sizeof(d));
-}
-
-/* Only [off, end) of @ext. */
-static void put_part(struct check *ck, const struct owfs_extent *ext,
-		     owfs_fileoff_t off, owfs_fileoff_t end)
-{
-	struct owfs_extent part = *ext;
-
-	if (off >= end)
-		return;
-	part.off = off;
-	part.len = end - off;
-	part.fsblock += off - ext->off;
-	put_extent(ck, &part, ext->birth);
-}
-
-/*
- * @ext begins within the extent before it.  The one written later is what the
- * file had last; of the other the parts outside stay.
- */
-static void part_overlap(struct check *ck, const struct owfs_key *key,
-			 const struct owfs_extent *ext)
-{
-	const struct owfs_extent *last = &ck->obj.ext_last;
-
-	if (ext->birth > last->birth) {
-		put_part(ck, last, last->off, ext->off);
-		put_part(ck, last, owfs_extent_end(ext), owfs_extent_end(last));
-		return;
-	}
-	fix_del(ck, FIX_ITEMS, *key);
-	put_part(ck, ext, ck->obj.ext_end, owfs_extent_end(ext));
 }
 
 static int malformed(struct check *ck, const struct owfs_key *key,
@@ -79,7 +46,7 @@ static int malformed(struct check *ck, const struct owfs_key *key,
 		    " flags=%#x birth=%" PRIu64, what, ext->off, ext->fsblock,
 		    ext->len, ext->flags, ext->birth)) {
 		if (which == BAD_EXTENT_BIRTH)
-			put_extent(ck, ext, ck->root->gen);
+			pass3_put_extent(ck, ext, ck->root->gen);
 		else
 			fix_del(ck, FIX_ITEMS, *key);
 	}
@@ -105,25 +72,27 @@ static int note_past_eof(struct check *ck, const struct owfs_extent *ext)
 			      owfs_extent_end(ext));
 }
 
-/* True if what stays of it will be seen again in the next round. */
-static bool check_overlap(struct check *ck, const struct owfs_key *key,
-			  const struct owfs_extent *ext)
+/* *parted: what stays of it will be seen again in the next round. */
+static int check_overlap(struct check *ck, const struct owfs_extent *ext,
+			 bool *parted)
 {
 	struct object *obj = &ck->obj;
-	bool parted = false;
+	int ret = 0;
 
-	if (ext->off < obj->ext_end &&
-	    problem(ck, BAD_EXTENT_OVERLAP, "inode", obj->ino, "off=%"
-		    PRIu64 " blocks=%" PRIu64 " before=%" PRIu64, ext->off,
-		    ext->len, obj->ext_end)) {
-		part_overlap(ck, key, ext);
-		parted = true;
+	*parted = false;
+	if (ext->off < obj->ext_end) {
+		*parted = problem(ck, BAD_EXTENT_OVERLAP, "inode", obj->ino,
+				  "off=%" PRIu64 " blocks=%" PRIu64 " before=%"
+				  PRIu64, ext->off, ext->len, obj->ext_end);
+		ret = pass3_overlap(ck, ext, *parted);
+	} else {
+		ret = pass3_overlap_end(ck);
 	}
 	if (owfs_extent_end(ext) > obj->ext_end) {
 		obj->ext_end = owfs_extent_end(ext);
 		obj->ext_last = *ext;
 	}
-	return parted;
+	return ret;
 }
 
 /* Blocks that a node has are the node's, and the data that was there is gone. */
@@ -151,7 +120,9 @@ int pass3_extent(struct check *ck, const struct owfs_key *key, const void *val,
 				     &ext);
 	if (what)
 		return malformed(ck, key, &ext, what, len);
-	parted = check_overlap(ck, key, &ext);
+	ret = check_overlap(ck, &ext, &parted);
+	if (ret)
+		return ret;
 	obj->blocks += ext.len;
 	ck->report->extents++;
 	ck->report->data_blocks += ext.len;

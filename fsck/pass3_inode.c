@@ -260,10 +260,13 @@ static void mend_alone(struct check *ck)
 		fix_del_inode(ck, ck->obj.ino);
 }
 
-static void object_end(struct check *ck)
+static int object_end(struct check *ck)
 {
 	struct object *obj = &ck->obj;
+	int ret = pass3_overlap_end(ck);
 
+	if (ret)
+		return ret;
 	if (obj->good && S_ISDIR(obj->attr.mode))
 		dir_end(ck);
 	if (obj->good && S_ISLNK(obj->attr.mode))
@@ -276,6 +279,7 @@ static void object_end(struct check *ck)
 		mend_alone(ck);
 	if (obj->mend_item)
 		mend_inode(ck);
+	return 0;
 }
 
 /* Everything but the memory. */
@@ -288,6 +292,8 @@ static void object_begin(struct object *obj, owfs_ino_t ino)
 	o.acls = obj->acls;
 	o.values.v = obj->values.v;
 	o.values.cap = obj->values.cap;
+	o.overlaps.v = obj->overlaps.v;
+	o.overlaps.cap = obj->overlaps.cap;
 	o.past_eof.v = obj->past_eof.v;
 	o.past_eof.cap = obj->past_eof.cap;
 	o.intents.v = obj->intents.v;
@@ -297,9 +303,10 @@ static void object_begin(struct object *obj, owfs_ino_t ino)
 
 int pass3_end(struct check *ck)
 {
-	object_end(ck);
+	int ret = object_end(ck);
+
 	ck->obj.ino = 0;
-	return check_progress(ck, 3, 1, 1);
+	return ret ? ret : check_progress(ck, 3, 1, 1);
 }
 
 void pass3_free(struct check *ck)
@@ -309,6 +316,7 @@ void pass3_free(struct check *ck)
 	free(obj->names.bytes);
 	free(obj->acls);
 	free(obj->values.v);
+	free(obj->overlaps.v);
 	free(obj->past_eof.v);
 	free(obj->intents.v);
 	*obj = (struct object){ 0 };
@@ -421,7 +429,10 @@ int pass3_item(struct check *ck, const struct owfs_key *key, const void *val,
 	unsigned int type = owfs_key_type(key);
 
 	if (ino != ck->obj.ino) {
-		object_end(ck);
+		int ret = object_end(ck);
+
+		if (ret)
+			return ret;
 		object_begin(&ck->obj, ino);
 		if (ck->fixes)
 			ck->obj.refused_before = ck->fixes->refused_items;
