@@ -183,7 +183,12 @@ static int begin_direct(const struct owfs_kmap_rq *rq, struct owfs_kmap *km)
 
 /* -------------------------------------------------------------- writeback */
 
-/* Caller holds i_lock for reading.  1: look again. */
+/*
+ * Places go to all that is dirty behind what is asked for, in one piece; the
+ * answer has no more than that, since the kernel believes it for a whole pass.
+ * Another pass may write what comes behind, and have it mapped, before this one
+ * gets there.  Caller holds i_lock for reading.  1: look again.
+ */
 static int writeback_locked(const struct owfs_kmap_rq *rq, struct owfs_iomap *map)
 {
 	struct owfs_wstate st;
@@ -203,7 +208,7 @@ static int writeback_locked(const struct owfs_kmap_rq *rq, struct owfs_iomap *ma
 		ret = owfs_kmap_place(rq, &st, &len, &map->fsblock);
 	}
 	map->off = rq->first;
-	map->len = len;
+	map->len = min_u64(len, want);
 	map->type = OWFS_IOMAP_UNWRITTEN;
 	return ret;
 }

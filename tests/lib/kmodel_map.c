@@ -97,6 +97,19 @@ static void check_retry(struct kmodel *k, const struct kfile *f, uint64_t pos,
 	kmodel_check(k, 0, pos, "retry", &hole);
 }
 
+/*
+ * An answer is believed for the whole pass, which does not look whether another
+ * one has written some of it, and the file goes on from there, in the meantime.
+ */
+static void check_pass(struct kmodel *k, const struct kfile *f, uint64_t end,
+		       const struct fuse_file_iomap *m)
+{
+	if (km_block(k, m->offset + m->length) > km_end_block(k, end))
+		kmodel_violation(k, "%s: writeback up to %llu: answered up to %llu",
+				 f->name, (unsigned long long)end,
+				 (unsigned long long)(m->offset + m->length));
+}
+
 static int ask(struct kmodel *k, struct kfile *f, uint32_t opflags,
 	       uint64_t pos, uint64_t count, struct fuse_file_iomap *rd,
 	       struct fuse_file_iomap *wr)
@@ -131,6 +144,8 @@ static int ask(struct kmodel *k, struct kfile *f, uint32_t opflags,
 	else
 		kmodel_check(k, opflags, pos, "read", &out.rd);
 	kmodel_check(k, opflags, pos, "write", &out.wr);
+	if (opflags == KM_WRITEBACK)
+		check_pass(k, f, pos + count, &out.wr);
 	*rd = out.rd;
 	*wr = out.wr;
 	return 0;

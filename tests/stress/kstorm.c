@@ -312,7 +312,6 @@ static void ino_init(struct kino *i)
 
 	pthread_rwlock_init(&i->k_rw, NULL);
 	pthread_rwlock_init(&i->k_map, NULL);
-	pthread_mutex_init(&i->k_pass, NULL);
 	pthread_mutex_init(&i->k_lock, NULL);
 	pthread_cond_init(&i->landed, NULL);
 	for (b = 0; b < KBLOCKS; b++) {

@@ -7,8 +7,8 @@
  * what users expect, and is the judge when nobody works; between kstorm_begin()
  * and kstorm_end() only what is here may be called, by any thread.
  *
- * Locks, in this order: k_rw (i_rwsem) and k_map (invalidate_lock), k_pass, a
- * page's, k_lock, and the one of all tables, which the server's words take, too.
+ * Locks, in this order: k_rw (i_rwsem) and k_map (invalidate_lock), a page's,
+ * k_lock, and the one of all tables, which the server's words take, too.
  */
 #ifndef OWFS_TESTS_KSTORM_H
 #define OWFS_TESTS_KSTORM_H
@@ -49,7 +49,6 @@ struct kino {
 	bool exact;			/* f->want says what is in it */
 	unsigned int refs;		/* table lock */
 	pthread_rwlock_t k_rw, k_map;
-	pthread_mutex_t k_pass;		/* one writeback pass at a time */
 	struct kpage_lock page[KBLOCKS];
 	pthread_mutex_t k_lock;		/* size, and direct writes under way: */
 	pthread_cond_t landed;

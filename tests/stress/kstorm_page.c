@@ -174,7 +174,6 @@ void kfile_writeback(struct kcaller *c, struct kino *i, uint64_t first,
 	struct pass ps = { .seq = 0 };
 	struct kpage *p;
 
-	pthread_mutex_lock(&i->k_pass);
 	for (; first < end; first++) {
 		p = page_lock(i, first);
 		if (p->dirty)
@@ -184,7 +183,6 @@ void kfile_writeback(struct kcaller *c, struct kino *i, uint64_t first,
 		page_unlock(i, first);
 	}
 	submit(c, &ps.run);
-	pthread_mutex_unlock(&i->k_pass);
 }
 
 static void flush(struct kcaller *c, struct kino *i, uint64_t first, uint64_t end)
