@@ -32,10 +32,11 @@ transactions()
 {
 	local n=$2
 
+	# first: a reader may be at the recovery that follows a kill
+	echo "PRAGMA busy_timeout=10000;"
 	# only WAL is remembered by the database
 	echo "PRAGMA journal_mode=$1;"
 	# without EXTRA it does not wait until its journal is gone
-	echo "PRAGMA busy_timeout=10000;"
 	echo "PRAGMA synchronous=EXTRA; PRAGMA wal_autocheckpoint=50;"
 	while echo "BEGIN IMMEDIATE;
 		UPDATE account SET value = value - 7 WHERE id = $((RANDOM % accounts + 1));
