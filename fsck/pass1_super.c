@@ -68,6 +68,13 @@ static void check_history(struct check *ck, unsigned int slot)
 	}
 }
 
+static void tell_torn(struct check *ck, unsigned int slot)
+{
+	owfs_msg(ck->param->msg, OWFS_MSG_WARN,
+		 "superblock %u: not valid; it was due to be written, a crash explains it",
+		 slot);
+}
+
 static void check_slots(struct check *ck)
 {
 	const struct owfs_slots *s = &ck->slots;
@@ -77,9 +84,7 @@ static void check_slots(struct check *ck)
 		if (s->slot[i].valid)
 			check_history(ck, i);
 		else if (s->bad_is_due)
-			owfs_msg(ck->param->msg, OWFS_MSG_WARN,
-				 "superblock %u: not valid; it was due to be written, a crash explains it",
-				 i);
+			tell_torn(ck, i);
 		else if (problem(ck, BAD_SUPER_SLOT, "superblock", i, "%s",
 				 strerror(-s->slot[i].err)))
 			ck->fixes->slots |= 1u << i;
@@ -125,6 +130,16 @@ static bool may_be_lost(const struct check *ck, int err)
 	return err != -EPROTONOSUPPORT && err != -ENOMEM;
 }
 
+/* After a crash it stays as it is until the first change. */
+static bool is_torn(struct check *ck, unsigned int slot)
+{
+	struct owfs_slots s;
+	struct owfs_super sb;
+
+	return !owfs_super_read(ck->bd, &sb, &s, NULL) && s.bad_is_due &&
+	       owfs_slots_next(&s) == slot;
+}
+
 /*
  * They are being written, one after the other: a slot that is not valid now may
  * be so in a moment.
@@ -147,7 +162,9 @@ static void check_slot_in_use(struct check *ck, unsigned int slot)
 						     sizeof(sb.uuid))))
 			ret = -EFSCORRUPTED;
 	}
-	if (ret)
+	if (ret && is_torn(ck, slot))
+		tell_torn(ck, slot);
+	else if (ret)
 		problem(ck, BAD_SUPER_SLOT, "superblock", slot, "%s",
 			strerror(-ret));
 }

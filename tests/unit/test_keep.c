@@ -191,6 +191,40 @@ static void test_nothing_is_found_while_others_write(void **state)
 	rounds(1, 40);
 }
 
+/* A crash has torn the superblock that was due, and nobody has changed anything yet. */
+static void test_a_crash_explains_a_torn_superblock(void **state)
+{
+	unsigned char torn[512] = "torn", kept[512];
+	struct owfs_check_report r;
+	struct owfs_slots slots;
+	struct owfs_super sb;
+	struct work w;
+	unsigned int due;
+	uint64_t other;
+
+	(void)state;
+	open_work(&w, 48u << 20, 1);
+	assert_int_equal(owfs_super_read(emubd_blkdev(w.e), &sb, &slots, NULL),
+			 0);
+	due = owfs_slots_next(&slots);
+	emubd_poke(w.e, torn, sizeof(torn),
+		   (uint64_t)owfs_geo_super_pos(48u << 20, due));
+	check_kept(&w, &r);
+	assert_int_equal(r.problems, 0);
+	owfs_keep_end(w.fs, w.id);
+
+	/* no crash tears two */
+	other = (uint64_t)owfs_geo_super_pos(48u << 20,
+					     owfs_slots_after(&slots, due));
+	emubd_peek(w.e, kept, sizeof(kept), other);
+	emubd_poke(w.e, torn, sizeof(torn), other);
+	check_kept(&w, &r);
+	assert_int_equal(r.problems, 2);
+	owfs_keep_end(w.fs, w.id);
+	emubd_poke(w.e, kept, sizeof(kept), other);
+	close_work(&w);
+}
+
 static void test_what_was_given_up_is_not_read(void **state)
 {
 	struct owfs_check_report r;
@@ -300,6 +334,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_is_found_while_others_write),
+		cmocka_unit_test(test_a_crash_explains_a_torn_superblock),
 		cmocka_unit_test(test_what_was_given_up_is_not_read),
 		cmocka_unit_test(test_one_at_a_time_and_the_silent_are_forgotten),
 		cmocka_unit_test(test_a_full_device_gives_it_up),
