@@ -74,6 +74,7 @@ static void test_an_unreadable_block_costs_no_other(void **state)
 	memset(before + 5 * BLOCK, 0, BLOCK);
 	assert_memory_equal(after, before, BYTES);
 	owfs_blkdev_close(bd);
+	emubd_destroy(e);
 }
 
 /* A short record over the beginning of one for which there was no room. */
@@ -94,6 +95,7 @@ static void test_what_did_not_fit_leaves_nothing_behind(void **state)
 	put_back(e);
 	assert_memory_equal(after, before, BYTES);
 	owfs_blkdev_close(bd);
+	emubd_destroy(e);
 }
 
 int main(void)
