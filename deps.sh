@@ -16,7 +16,7 @@ build=(gcc libc6-dev make autoconf automake libtool pkg-config
 # losetup, mount and umount; findmnt and blkid
 run=(mount util-linux)
 test=(libcmocka-dev fuse3 mandoc acl attr e2fsprogs util-linux-extra)
-programs=(acl fio git nbdfuse nbdkit rsync sqlite3)
+programs=(acl fio git libnbd-bin nbdkit rsync sqlite3)
 long=(dbench postgresql)
 
 die()
