@@ -92,7 +92,8 @@ build()
 # failed, too.
 hunt()
 {
-	! said=$(timeout "${limit:-600}" "$@" 2>&1)
+	! said=$(top_srcdir=$work/src top_builddir=$work/build \
+		timeout "${limit:-600}" "$@" 2>&1)
 }
 
 hunt_crash()

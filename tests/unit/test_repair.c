@@ -447,7 +447,8 @@ static void test_superblocks_of_a_device_that_has_grown_are_found(void **state)
 
 /*
  * A larger filesystem was there before and wrote more often; one superblock of
- * it is left, in a place of its own.  With @root its tree begins where it says.
+ * it is left, in a place of its own.  With @root its tree begins where it says,
+ * and only the time tells; without, only that.
  */
 static void plant_older(struct emubd *e, struct owfs_super sb, bool root)
 {
@@ -455,10 +456,13 @@ static void plant_older(struct emubd *e, struct owfs_super sb, bool root)
 
 	sb.nblocks += 1024;
 	sb.seq += 100;
-	sb.mkfs_time--;
 	sb.uuid[0] ^= 1;
-	if (!root)
+	if (root) {
+		sb.mkfs_time--;
+	} else {
+		sb.mkfs_time++;		/* by a clock that was wrong */
 		sb.root[0].tree.csum ^= 1;
+	}
 	owfs_super_to_disk(sector, &sb, 2);
 	emubd_poke(e, sector, sizeof(sector),
 		   (uint64_t)owfs_geo_super_pos(sb.nblocks * sb.blocksize, 2));
