@@ -490,6 +490,8 @@ int owfs_commit_create(struct owfs_fs *fs)
 	c->durable = owfs_open_gen(fs) - 1;
 	c->seq = fs->fs_super.seq;
 	c->started = fs->fs_super.root[0].gen == 0;	/* nothing to protect */
+	if (!(fs->fs_super.state & (OWFS_STATE_CLEAN | OWFS_STATE_ERROR)))
+		c->crashed_gen = fs->fs_super.root[0].gen;
 	fs->fs_commit = c;
 	return 0;
 }

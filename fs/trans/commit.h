@@ -38,9 +38,9 @@ int owfs_commit_format(struct owfs_fs *fs);
 /* The last superblock, marked clean (or in error), in every slot. */
 int owfs_commit_finish(struct owfs_fs *fs);
 /*
- * Damage was met before anything was written after a crash.  It may be a commit
- * that was torn, and fsck can go back to the one before: nothing is written, so
- * that it sees what the crash left, and looks because of that.
+ * Damage was met before anything was committed after a crash.  It may be a
+ * commit that was torn, and fsck can go back to the one before: the damage is not
+ * put on record, so that fsck sees what the crash left, and looks because of that.
  */
 bool owfs_commit_is_as_crashed(struct owfs_fs *fs);
 /* fsck has checked it all: no error is on record from the next superblock on. */

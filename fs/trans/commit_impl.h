@@ -36,6 +36,7 @@ struct owfs_commit {
 	/* the rest is the stepper's */
 	enum commit_state state;
 	bool started;			/* this run has claimed its numbers; also read under c_lock */
+	owfs_gen_t crashed_gen;		/* the last commit before a crash, if mounted after one; 0 */
 	owfs_gen_t gen;			/* being made durable */
 	struct owfs_btree_sealed sealed;	/* its nodes */
 	struct owfs_btree_sealed before;	/* those of the last durable one */

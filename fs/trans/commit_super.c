@@ -222,8 +222,8 @@ bool owfs_commit_is_as_crashed(struct owfs_fs *fs)
 	int err = __atomic_load_n(&fs->fs_error, __ATOMIC_ACQUIRE);
 
 	return (err == -EFSCORRUPTED || err == -EFSBADCRC) &&
-	       !__atomic_load_n(&fs->fs_commit->started, __ATOMIC_ACQUIRE) &&
-	       !(fs->fs_super.state & (OWFS_STATE_CLEAN | OWFS_STATE_ERROR));
+	       fs->fs_commit->crashed_gen &&
+	       fs->fs_commit->crashed_gen == fs->fs_super.root[0].gen;
 }
 
 int owfs_commit_finish(struct owfs_fs *fs)

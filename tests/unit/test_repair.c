@@ -15,6 +15,7 @@
 #include "base/util.h"
 #include "fsck_defects.h"
 #include "repair.h"
+#include "trans/commit.h"
 #include "trans/trans.h"
 
 static int repair_with(struct image *im,
@@ -282,8 +283,11 @@ static owfs_fsblock_t new_leaf(struct image *im)
 	return leaf.addr[0];
 }
 
-/* Who mounts it before it is checked, and reads, does not take the way back away. */
-static void test_a_torn_commit_that_was_met_can_still_be_given_up(void **state)
+/*
+ * Who mounts it before it is checked, and reads, does not take the way back away;
+ * nor with @begun who began a change, and met the damage before it was durable.
+ */
+static void met_and_given_up(bool begun)
 {
 	struct owfs_repair_report r;
 	struct image im;
@@ -291,7 +295,6 @@ static void test_a_torn_commit_that_was_met_can_still_be_given_up(void **state)
 	uint64_t before, hash;
 	int err = 0;
 
-	(void)state;
 	image_fork(&im, &defect_base);
 	assert_int_equal(rig_mount(&fs, im.e, &im.env, RIG_READONLY |
 				   RIG_FALLBACK, NULL), 0);
@@ -299,8 +302,10 @@ static void test_a_torn_commit_that_was_met_can_still_be_given_up(void **state)
 	owfs_mount_abandon(fs);
 	emubd_flip_bit(im.e, new_leaf(&im) * 4096 + 3000, 3);
 	super_edit(&im, not_unmounted, NULL);
-	hash = emubd_hash(im.e);
 	assert_int_equal(rig_mount(&fs, im.e, &im.env, 0, NULL), 0);
+	if (begun)
+		assert_int_equal(owfs_commit_start_run(fs), 0);
+	hash = emubd_hash(im.e);
 	rig_digest(fs, NULL, &err);
 	assert_int_equal(err, -EFSBADCRC);
 	assert_int_equal(owfs_fs_writable(fs), -EROFS);
@@ -310,6 +315,13 @@ static void test_a_torn_commit_that_was_met_can_still_be_given_up(void **state)
 	assert_int_equal(r.left.problems, 0);
 	assert_true(image_digest(&im) == before);
 	image_free(&im);
+}
+
+static void test_a_torn_commit_that_was_met_can_still_be_given_up(void **state)
+{
+	(void)state;
+	met_and_given_up(false);
+	met_and_given_up(true);
 }
 
 static void test_a_damaged_commit_before_is_let_go(void **state)
