@@ -363,6 +363,9 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		fuse_session_exit(srv->session.se);
 		return;
 	}
+	/* what was not agreed on is not known: begins would wait for each other */
+	if (!srv->fs->fs_kernel_io)
+		srv->session.extra = NULL;
 	if (srv->opts->writeback && !srv->fs->fs_kernel_io)
 		conn->want |= conn->capable & FUSE_CAP_WRITEBACK_CACHE;
 	/* only root can make such a mount; requests then lack their user */
