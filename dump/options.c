@@ -45,16 +45,6 @@ static int set_words(struct dump_options *o, int n, char **words)
 	return 0;
 }
 
-static int set_window(struct dump_options *o, const char *arg)
-{
-	char bad[64];
-
-	if (owfs_window_parse(&o->window, arg, bad, sizeof(bad)))
-		return complain("-o takes offset=BYTES and sizelimit=BYTES, not \"%s\"",
-				bad);
-	return 0;
-}
-
 static int set_option(struct dump_options *o, int opt, const char *arg,
 		      char **argv)
 {
@@ -66,7 +56,7 @@ static int set_option(struct dump_options *o, int opt, const char *arg,
 		o->before = true;
 		return 0;
 	case 'o':
-		return set_window(o, arg);
+		return owfs_window_option(PROGRAM, &o->window, arg);
 	case 'V':
 		o->version = true;
 		return 0;

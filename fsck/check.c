@@ -93,17 +93,18 @@ static void tell_suppressed(const struct check *ck)
 
 /* ---------------------------------------------------------------- a commit */
 
-static int open_tree(struct check *ck)
+int check_open_tree(struct check *ck, const struct owfs_root *root,
+		    struct owfs_btree **btp)
 {
 	const struct owfs_btree_param p = {
 		.bc = ck->bc,
 		.owner = OWFS_TREE_MAIN,
-		.root = ck->root->tree,
-		.level = ck->root->level,
-		.open_gen = ck->root->gen + 1,
+		.root = root->tree,
+		.level = root->level,
+		.open_gen = root->gen + 1,
 	};
 
-	return owfs_btree_open(&ck->bt, &p);
+	return owfs_btree_open(btp, &p);
 }
 
 static void clear_report(struct check *ck)
@@ -199,7 +200,7 @@ static int check_commit(struct check *ck, const struct owfs_root *root)
 	usedmap_init(&ck->maybe, &ck->geo);
 	usedmap_init(&ck->freed, &ck->geo);
 	usedmap_init(&ck->shared, &ck->geo);
-	ret = open_tree(ck);
+	ret = check_open_tree(ck, root, &ck->bt);
 	if (!ret)
 		ret = run_commit(ck);
 	owfs_btree_close(ck->bt);

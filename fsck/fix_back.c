@@ -120,15 +120,8 @@ static int walk(struct back *b)
 int back_tell(struct check *ck)
 {
 	const struct owfs_root *root = &ck->sb.root[1];
-	const struct owfs_btree_param p = {
-		.bc = ck->bc,
-		.owner = OWFS_TREE_MAIN,
-		.root = root->tree,
-		.level = root->level,
-		.open_gen = root->gen + 1,
-	};
 	struct back b = { .ck = ck, .gen = root->gen };
-	int ret = owfs_btree_open(&b.before, &p);
+	int ret = check_open_tree(ck, root, &b.before);
 
 	if (ret)
 		return ret;

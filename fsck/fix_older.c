@@ -380,13 +380,6 @@ int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
 	      const struct usedmap *claims, struct suspects *sus, bool *named)
 {
 	const struct owfs_root *root = &ck->sb.root[1];
-	const struct owfs_btree_param p = {
-		.bc = ck->bc,
-		.owner = OWFS_TREE_MAIN,
-		.root = root->tree,
-		.level = root->level,
-		.open_gen = root->gen + 1,
-	};
 	struct older o = { .ck = ck, .fs = fs, .sus = sus, .hole = hole,
 			   .claims = claims, .whence = "the commit before",
 			   .gen = root->gen };
@@ -398,7 +391,7 @@ int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
 
 	if (!root->gen)
 		return 0;
-	ret = owfs_btree_open(&bt, &p);
+	ret = check_open_tree(ck, root, &bt);
 	if (ret)
 		return ret;
 	ck->mute = true;

@@ -149,6 +149,10 @@ int check_round(struct owfs_blkdev *bd, const struct owfs_check_param *param,
 		struct owfs_check_report *report, struct fixes *fx,
 		int (*repair)(struct check *ck), const struct owfs_env *env);
 
+/* The tree of one of the device's commits, to be read. */
+int check_open_tree(struct check *ck, const struct owfs_root *root,
+		    struct owfs_btree **btp);
+
 int pass1_super(struct check *ck);
 /* No superblock could be used: ck->sb from elsewhere; -ENODEV there is none. */
 int super_find(struct check *ck);

@@ -3,8 +3,8 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/cmdline.h"
 #include "options.h"
 
 #define PROGRAM "fsck.owfs"
@@ -64,17 +64,6 @@ static int set_fd(struct options *o, const char *arg)
 	return 0;
 }
 
-static int set_window(struct options *o, const char *arg)
-{
-	char bad[64];
-
-	if (owfs_window_parse(&o->window, arg, bad, sizeof(bad)))
-		return complain(EXIT_USAGE,
-				"-o takes offset=BYTES and sizelimit=BYTES, not \"%s\"",
-				bad);
-	return 0;
-}
-
 #define OPT_UNDO	256
 #define OPT_RESTORE	257
 #define OPT_SCRUB	258
@@ -87,20 +76,6 @@ static const struct option long_options[] = {
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
 };
-
-static int bad_option(int opt, char **argv)
-{
-	const char *word = argv[optind - 1];
-	bool is_long = !strncmp(word, "--", 2);
-	char letter[] = { '-', (char)optopt, '\0' };
-
-	if (opt == ':')
-		return complain(EXIT_USAGE, "%s needs a value; " PROGRAM
-				" -h lists the options", is_long ? word :
-				letter);
-	return complain(EXIT_USAGE, "unknown option \"%s\"; " PROGRAM
-			" -h lists the options", is_long ? word : letter);
-}
 
 static int set_option(struct options *o, int opt, const char *arg,
 		      char **argv)
@@ -121,7 +96,8 @@ static int set_option(struct options *o, int opt, const char *arg,
 	case 'C':
 		return set_fd(o, arg);
 	case 'o':
-		return set_window(o, arg);
+		return owfs_window_option(PROGRAM, &o->window, arg) ?
+		       EXIT_USAGE : 0;
 	case 'V':
 		o->version = true;
 		return 0;
@@ -138,7 +114,8 @@ static int set_option(struct options *o, int opt, const char *arg,
 		o->restore = arg;
 		return 0;
 	default:
-		return bad_option(opt, argv);
+		owfs_cmdline_bad_option(PROGRAM, opt, argv);
+		return EXIT_USAGE;
 	}
 }
 

@@ -88,16 +88,6 @@ static int set_size(struct mkfs_options *o, const char *arg)
 	return 0;
 }
 
-static int set_window(struct mkfs_options *o, const char *arg)
-{
-	char bad[64];
-
-	if (owfs_window_parse(&o->window, arg, bad, sizeof(bad)))
-		return complain("-o takes offset=BYTES and sizelimit=BYTES, not \"%s\"",
-				bad);
-	return 0;
-}
-
 static int set_option(struct mkfs_options *o, int opt, const char *arg,
 		      char **argv)
 {
@@ -123,7 +113,7 @@ static int set_option(struct mkfs_options *o, int opt, const char *arg,
 	case 'm':
 		return set_copies(o, arg);
 	case 'o':
-		return set_window(o, arg);
+		return owfs_window_option(PROGRAM, &o->window, arg);
 	case 'V':
 		o->version = true;
 		return 0;

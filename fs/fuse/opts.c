@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cmdline.h"
 #include "base/sandbox.h"
 #include "fuse/iomap_compat.h"
 #include "fuse/opts_words.h"
@@ -61,17 +62,8 @@ static void usage(const struct owfs_opts *o)
 	       "         sync dirsync nosandbox debug, and those of mount(8): nosuid nodev noexec noatime ...\n");
 }
 
-/* @word: what stands before the next argument, of which a letter may be wrong. */
-static int bad_option(const struct owfs_opts *o, const char *word)
-{
-	const char letter[] = { '-', (char)optopt, '\0' };
-
-	return owfs_opts_refuse(o, "unknown option \"%s\"; %s -h lists the options",
-			strncmp(word, "--", 2) ? letter : word, o->prog);
-}
-
 /* One dashed argument; 1: exit with 0. */
-static int take_flag(struct owfs_opts *o, int c, const char *word, bool *sloppy)
+static int take_flag(struct owfs_opts *o, int c, char **argv, bool *sloppy)
 {
 	switch (c) {
 	case 'h':
@@ -107,11 +99,9 @@ static int take_flag(struct owfs_opts *o, int c, const char *word, bool *sloppy)
 		o->readonly = false;
 		o->insist_rw = true;
 		return 0;
-	case ':':
-		return owfs_opts_refuse(o, "-%c needs a value; %s -h lists the options",
-				optopt, o->prog);
 	default:
-		return bad_option(o, word);
+		owfs_cmdline_bad_option(o->prog, c, argv);
+		return -EINVAL;
 	}
 }
 
@@ -139,7 +129,7 @@ static int take_flags(struct owfs_opts *o, int argc, char **argv,
 	while (!ret && (c = getopt_long(argc, argv, letters, words,
 					NULL)) != -1) {
 		if (c != 'o')
-			ret = take_flag(o, c, argv[optind - 1], &cl->sloppy);
+			ret = take_flag(o, c, argv, &cl->sloppy);
 		else if (cl->nlists == LISTS_MAX)
 			ret = owfs_opts_refuse(o, "too many -o");
 		else

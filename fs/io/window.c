@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cmdline.h"
 #include "base/err.h"
 #include "base/size.h"
 #include "base/util.h"
@@ -185,4 +186,15 @@ int owfs_window_parse(struct owfs_window *w, const char *list, char *bad,
 			return -EINVAL;
 	}
 	return 0;
+}
+
+int owfs_window_option(const char *prog, struct owfs_window *w,
+		       const char *list)
+{
+	char bad[64];
+
+	if (!owfs_window_parse(w, list, bad, sizeof(bad)))
+		return 0;
+	return owfs_cmdline_complain(prog, "-o takes offset=BYTES and sizelimit=BYTES, not \"%s\"",
+				     bad);
 }

@@ -36,6 +36,10 @@ int owfs_window_set(struct owfs_window *w, const char *word);
 int owfs_window_parse(struct owfs_window *w, const char *list, char *bad,
 		      size_t size);
 
+/* The same for -o of the program @prog; 0, or 1 after a line on stderr. */
+int owfs_window_option(const char *prog, struct owfs_window *w,
+		       const char *list);
+
 /*
  * Cut the window out of @under, which belongs to the window from then on; a
  * window over everything is @under itself.  A window begins with a sector of
