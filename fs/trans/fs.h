@@ -19,7 +19,10 @@ struct owfs_kcache;
 struct owfs_keep;
 struct owfs_mend;
 
-/* Whatever is not determined by the bytes comes in through here. */
+/*
+ * Whatever is not determined by the bytes comes in through here.  Both are called
+ * by any thread at any time, with locks held.
+ */
 struct owfs_env {
 	void *ctx;
 	void (*now)(void *ctx, struct timespec *ts);	/* wall clock */

@@ -20,17 +20,20 @@
 static void rig_now(void *ctx, struct timespec *ts)
 {
 	struct rig_env *re = ctx;
+	uint64_t t = __atomic_fetch_add(&re->ticks, 1, __ATOMIC_RELAXED);
 
-	ts->tv_sec = 1600000000 + (time_t)(re->ticks / 1000);
-	ts->tv_nsec = (long)(re->ticks % 1000) * 1000000;
-	re->ticks++;
+	ts->tv_sec = 1600000000 + (time_t)(t / 1000);
+	ts->tv_nsec = (long)(t % 1000) * 1000000;
 }
 
 static uint64_t rig_random(void *ctx)
 {
 	struct rig_env *re = ctx;
+	struct rng r = {
+		__atomic_fetch_add(&re->rng.s, RNG_STEP, __ATOMIC_RELAXED)
+	};
 
-	return rng_next(&re->rng);
+	return rng_next(&r);
 }
 
 void rig_env_init(struct rig_env *re, uint64_t seed)
