@@ -103,7 +103,10 @@ struct run {
 	struct emubd *e;
 	struct owfs_fs *fs;
 	bool written[USE_FILES];
-	size_t done;			/* operations, before damage was met */
+	/* operations before damage was met; the work in the background met it, and
+	   so had not been done after the last of them */
+	size_t done;
+	bool met_behind;
 	bool promised;			/* the last write is durable */
 	struct use_look before;
 	const char *wrong;
@@ -154,32 +157,27 @@ static bool changes(const struct op *op)
 	return op->kind != OP_SYNC && op->kind != OP_FSYNC;
 }
 
-/* With a step of the work that goes on in the background, which has no thread. */
-static int apply(struct owfs_fs *fs, const struct op *op, int *background)
-{
-	int ret = rig_apply(fs, op);
-
-	*background = owfs_reclaim_step(fs);
-	return ret;
-}
-
-/* One operation, and what must be so after it. */
+/* One operation, and what must be so after it; the background has no thread. */
 static void step(struct run *r, size_t i)
 {
 	const struct op *op = &r->u->op[i];
-	bool was = r->u->met;
+	bool was = r->u->met, behind;
 	int ret, background;
 
 	if (!was)
 		mark_paths(r, op);
-	ret = apply(r->fs, op, &background);
+	ret = rig_apply(r->fs, op);
+	behind = !owfs_fs_writable(r->fs);
+	background = owfs_reclaim_step(r->fs);
 	if (!was)
 		mark_paths(r, op);
 	if (op == r->u->last)
 		r->promised = !ret;
 	r->u->met |= owfs_fs_writable(r->fs) != 0;
-	if (r->u->met && !was)
-		r->done = i;
+	if (r->u->met && !was) {
+		r->done = i + behind;
+		r->met_behind = behind;
+	}
 	if ((is_damage(ret) || is_damage(background)) && !r->u->met)
 		r->wrong = "damage was met, and it may still be written";
 	if (was && changes(op) && !ret)
@@ -300,13 +298,15 @@ static struct emubd *ended_before(const struct run *r)
 {
 	struct emubd *e = emubd_fork(r->u->damaged);
 	struct owfs_fs *fs;
-	int background;
 	size_t i;
 
 	if (!r->done || rig_mount(&fs, e, r->u->env, 0, NULL))
 		return e;
-	for (i = 0; i < r->done; i++)
-		apply(fs, &r->u->op[i], &background);
+	for (i = 0; i < r->done; i++) {
+		rig_apply(fs, &r->u->op[i]);
+		if (i + 1 < r->done || !r->met_behind)
+			owfs_reclaim_step(fs);
+	}
 	owfs_unmount(fs);
 	return e;
 }
