@@ -93,6 +93,15 @@ static int check_count(struct owfs_inode *dir)
 			    (unsigned long long)dir->i_ino);
 }
 
+int owfs_names_check_count(struct owfs_inode *dir)
+{
+	if (dir->i_attr.size < OWFS_FILE_BYTES_MAX)
+		return 0;
+	return owfs_fs_fail(dir->i_fs, -EFSCORRUPTED,
+			    "directory %llu: counts more entries than there can be",
+			    (unsigned long long)dir->i_ino);
+}
+
 /* ----------------------------------------------------------------- lookup */
 
 int owfs_lookup(struct owfs_inode *dir, const char *name, size_t len,
@@ -318,7 +327,9 @@ static int find_free(struct owfs_inode *dir, const char *name, size_t len,
 		return -ENOSPC;
 	if (subdir && dir->i_attr.nlink >= OWFS_LINK_MAX)
 		return -EMLINK;
-	ret = owfs_btree_prefetch(dir->i_fs->fs_bt, &slot->key);
+	ret = owfs_names_check_count(dir);
+	if (!ret)
+		ret = owfs_btree_prefetch(dir->i_fs->fs_bt, &slot->key);
 	return ret ? ret : owfs_names_prefetch(dir);
 }
 

@@ -29,6 +29,9 @@ int owfs_names_child(struct owfs_inode *dir, const struct owfs_dirslot *slot,
 /* Bring the paths to an inode's item, or to a key, into memory. */
 int owfs_names_prefetch(const struct owfs_inode *inode);
 
+/* One entry more: a count that cannot go up is damage, -EFSCORRUPTED. */
+int owfs_names_check_count(struct owfs_inode *dir);
+
 /* An entry of @dir came, went or changed. */
 void owfs_names_stamp(struct owfs_inode *dir, const struct timespec *now);
 

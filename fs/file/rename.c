@@ -222,7 +222,7 @@ static int check_flags_of(struct rename *r)
 	return ret;
 }
 
-/* Counts that this will take one from must have one. */
+/* Counts that this will take one from must have one; others have room. */
 static int check_counts(struct rename *r)
 {
 	bool exchange = r->flags & RENAME_EXCHANGE;
@@ -237,7 +237,7 @@ static int check_counts(struct rename *r)
 	else if (r->new && !exchange && r->new->i_attr.nlink == 0)
 		bad = r->new;
 	if (!bad)
-		return 0;
+		return r->new ? 0 : owfs_names_check_count(r->ndir);
 	return owfs_fs_fail(r->fs, -EFSCORRUPTED,
 			    "inode %llu: has more entries or names than it counts",
 			    (unsigned long long)bad->i_ino);

@@ -409,6 +409,59 @@ static void test_damaged_counts_are_noticed(void **state)
 	owfs_iput(d);
 }
 
+/* One more would be a count that cannot be read again. */
+static void no_room_in_the_count(struct owfs_inode *d)
+{
+	d->i_attr.size = INT64_MAX;
+}
+
+static void test_a_count_with_no_room_is_noticed_by_create(void **state)
+{
+	struct owfs_inode *d = dir(nx.root, "d"), *f;
+
+	(void)state;
+	no_room_in_the_count(d);
+	assert_int_equal(nx_create(d, "f", S_IFREG, &f), -EFSCORRUPTED);
+	assert_int_equal(owfs_fs_writable(nx.fs), -EROFS);
+	owfs_iput(d);
+}
+
+static void test_a_count_with_no_room_is_noticed_by_link(void **state)
+{
+	struct owfs_inode *d = dir(nx.root, "d"), *f;
+
+	(void)state;
+	f = nx_make(nx.root, "f", S_IFREG | 0644);
+	no_room_in_the_count(d);
+	assert_int_equal(owfs_link(f, d, "f", 1), -EFSCORRUPTED);
+	owfs_iput(f);
+	owfs_iput(d);
+}
+
+static void test_a_count_with_no_room_is_noticed_by_rename(void **state)
+{
+	struct owfs_inode *d = dir(nx.root, "d");
+
+	(void)state;
+	file(nx.root, "f");
+	no_room_in_the_count(d);
+	assert_int_equal(nx_rename(nx.root, "f", d, "f", 0), -EFSCORRUPTED);
+	owfs_iput(d);
+}
+
+static void test_a_count_with_no_room_can_be_exchanged_in(void **state)
+{
+	struct owfs_inode *d = dir(nx.root, "d");
+
+	(void)state;
+	file(nx.root, "f");
+	file(d, "f");
+	no_room_in_the_count(d);
+	assert_int_equal(nx_rename(nx.root, "f", d, "f", RENAME_EXCHANGE), 0);
+	owfs_iput(d);
+	nx_crash(&nx);
+}
+
 /* ------------------------------------------------------------------ model */
 
 static int apply(const struct op *op)
@@ -493,6 +546,10 @@ int main(void)
 		T(test_rename_works_with_names_of_one_hash),
 		T(test_subdirectories_of_a_directory_have_a_limit),
 		T(test_damaged_counts_are_noticed),
+		T(test_a_count_with_no_room_is_noticed_by_create),
+		T(test_a_count_with_no_room_is_noticed_by_link),
+		T(test_a_count_with_no_room_is_noticed_by_rename),
+		T(test_a_count_with_no_room_can_be_exchanged_in),
 		T(test_operations_do_what_the_model_does),
 		T(test_long_names_do_what_the_model_does),
 		T(test_names_of_three_hashes_do_what_the_model_does),
