@@ -146,6 +146,21 @@ static void run(struct client *c, const uint8_t *data, size_t size, bool iomap)
 	}
 }
 
+/* Begins that wait are answered by then, too.  0, or why the last commit failed. */
+static int unmount(struct client *c)
+{
+	int ret;
+
+	c->s.h.opcode = FUSE_DESTROY;
+	c->s.h.nodeid = 0;
+	c->s.len = 0;
+	if (exchange(c, 0) != 1 || c->k.srv.fs)
+		abort();
+	ret = c->k.srv.stop_ret;
+	kmodel_crash(&c->k);	/* there is nothing left but to let go */
+	return ret;
+}
+
 /* ------------------------------------------------------------------- judge */
 
 static void must_be_sound(struct emubd *e)
@@ -187,8 +202,7 @@ static void serve(struct emubd *e, struct emubd *before, const uint8_t *data,
 	memset(&c.s, 0, offsetof(struct stream, body));
 	c.s.h.unique = c.k.unique;
 	run(&c, data, size, iomap);
-	c.k.unique = c.s.h.unique;
-	ret = kmodel_unmount(&c.k);
+	ret = unmount(&c);
 	if (!before && !ret)
 		must_be_sound(e);
 	else if (!before || (!mounts(e) && mounts(before) &&
