@@ -221,9 +221,10 @@ static int begin_try(struct owfs_inode *inode, struct begin *b)
 	return begin_stage(inode, b);
 }
 
-static int begin_write(struct owfs_inode *inode, owfs_fileoff_t off,
-		       uint64_t len, enum begin_part part,
-		       struct owfs_iomap *map)
+/* Caller holds i_lock. */
+static int begin_locked(struct owfs_inode *inode, owfs_fileoff_t off,
+			uint64_t len, enum begin_part part,
+			struct owfs_iomap *map)
 {
 	const owfs_fileoff_t max = owfs_fileoff_max(inode->i_fs);
 	struct begin b;
@@ -232,7 +233,6 @@ static int begin_write(struct owfs_inode *inode, owfs_fileoff_t off,
 	if (off >= max)
 		return -EFBIG;
 	len = min_u64(len, min_u64(max - off, OWFS_IOEND_BLOCKS));
-	pthread_rwlock_rdlock(&inode->i_lock);
 	do {
 		b = (struct begin){
 			.off = off, .len = len, .part = part,
@@ -242,13 +242,30 @@ static int begin_write(struct owfs_inode *inode, owfs_fileoff_t off,
 		if (!ret)
 			ret = begin_try(inode, &b);
 	} while (ret == 1);
-	pthread_rwlock_unlock(&inode->i_lock);
 	if (!ret)
 		*map = (struct owfs_iomap){
 			.off = off, .len = b.len, .fsblock = b.fsblock,
 			.type = OWFS_IOMAP_UNWRITTEN,
 		};
 	return ret;
+}
+
+static int begin_write(struct owfs_inode *inode, owfs_fileoff_t off,
+		       uint64_t len, enum begin_part part,
+		       struct owfs_iomap *map)
+{
+	int ret;
+
+	pthread_rwlock_rdlock(&inode->i_lock);
+	ret = begin_locked(inode, off, len, part, map);
+	pthread_rwlock_unlock(&inode->i_lock);
+	return ret;
+}
+
+int owfs_iomap_begin_write_locked(struct owfs_inode *inode, owfs_fileoff_t off,
+				  uint64_t len, struct owfs_iomap *map)
+{
+	return begin_locked(inode, off, len, BEGIN_ALONE, map);
 }
 
 int owfs_iomap_begin_write(struct owfs_inode *inode, owfs_fileoff_t off,

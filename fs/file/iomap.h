@@ -71,6 +71,10 @@ int owfs_iomap_read_locked(struct owfs_inode *inode, owfs_fileoff_t off,
 int owfs_iomap_begin_write(struct owfs_inode *inode, owfs_fileoff_t off,
 			   uint64_t len, struct owfs_iomap *map);
 
+/* The same for who holds i_lock. */
+int owfs_iomap_begin_write_locked(struct owfs_inode *inode, owfs_fileoff_t off,
+				  uint64_t len, struct owfs_iomap *map);
+
 /*
  * The same for a caller who calls again until the whole request is begun, and
  * then brings one ioend for all of it: the first call reserves for all, in

@@ -139,7 +139,7 @@ static int is_untouched(const struct owfs_kmap_rq *rq, owfs_fileoff_t off, bool 
 {
 	owfs_fileoff_t until;
 	struct owfs_iomap map;
-	int ret = owfs_iomap_read(rq->inode, off, 1, &map);
+	int ret = owfs_iomap_read_locked(rq->inode, off, 1, &map);
 
 	*yes = !ret && map.type != OWFS_IOMAP_MAPPED &&
 	       !owfs_staging_covers(rq->inode, off, &until);
@@ -152,29 +152,43 @@ static int is_untouched(const struct owfs_kmap_rq *rq, owfs_fileoff_t off, bool 
  * cache had of the range, so what is dirty again is somebody else's, by a
  * mapping.  Such writes go through the page cache.
  */
-static int check_direct(const struct owfs_kmap_rq *rq)
+static int check_direct(const struct owfs_kmap_rq *rq, bool head, bool tail)
 {
-	const uint32_t bs = rq->inode->i_fs->fs_geo.blocksize;
 	bool yes = true;
 	int ret = 0;
 
 	if (owfs_wmap_busy(rq->inode, rq->first, rq->end))
 		return -ENOSYS;
-	if ((uint64_t)rq->pos % bs)
+	if (head)
 		ret = is_untouched(rq, rq->first, &yes);
-	if (!ret && yes && ((uint64_t)rq->pos + rq->count) % bs)
+	if (!ret && yes && tail)
 		ret = is_untouched(rq, rq->end - 1, &yes);
 	return ret ? ret : yes ? 0 : -ENOSYS;
 }
 
+/* What is untouched stays so until it is staged: nobody else begins or ends. */
+static void lock_direct(struct owfs_inode *inode, bool alone)
+{
+	if (alone)
+		pthread_rwlock_wrlock(&inode->i_lock);
+	else
+		pthread_rwlock_rdlock(&inode->i_lock);
+}
+
 static int begin_direct(const struct owfs_kmap_rq *rq, struct owfs_kmap *km)
 {
-	int ret = check_direct(rq);
+	const uint32_t bs = rq->inode->i_fs->fs_geo.blocksize;
+	const bool head = (uint64_t)rq->pos % bs;
+	const bool tail = ((uint64_t)rq->pos + rq->count) % bs;
+	int ret;
 
-	if (ret)
-		return ret;
-	ret = owfs_iomap_begin_write(rq->inode, rq->first, rq->end - rq->first,
-				     &km->write);
+	lock_direct(rq->inode, head || tail);
+	ret = check_direct(rq, head, tail);
+	if (!ret)
+		ret = owfs_iomap_begin_write_locked(rq->inode, rq->first,
+						    rq->end - rq->first,
+						    &km->write);
+	pthread_rwlock_unlock(&rq->inode->i_lock);
 	/* nothing is copied from there: any mapping of the range will do */
 	if (!ret)
 		owfs_kmap_hole(&km->read, km->write.off, km->write.len);

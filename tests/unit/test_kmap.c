@@ -76,6 +76,50 @@ int __wrap_owfs_commit_start_run(struct owfs_fs *fs)
 	return __real_owfs_commit_start_run(fs);
 }
 
+/* Both find the block empty, and what one writes would be gone with the other. */
+static struct owfs_inode *sectors;
+static pthread_t second;
+
+static void *write_second_sector(void *answer)
+{
+	struct owfs_kmap km;
+
+	*(int *)answer = owfs_kmap_begin(sectors, OWFS_KMAP_DIRECT, 1024, 512,
+					 false, &km);
+	return NULL;
+}
+
+static int second_answer;
+
+/* It is given the time to do it all, or to come as far as it is let. */
+static void meanwhile_second(void)
+{
+	const struct timespec while_ = { .tv_nsec = 50000000 };
+
+	assert_int_equal(pthread_create(&second, NULL, write_second_sector,
+					&second_answer), 0);
+	nanosleep(&while_, NULL);
+}
+
+static void test_two_direct_writes_into_an_empty_block(void **state)
+{
+	struct owfs_kmap km;
+	uint64_t size;
+
+	(void)state;
+	sectors = fx_file(&fx);
+	between = meanwhile_second;
+	assert_int_equal(owfs_kmap_begin(sectors, OWFS_KMAP_DIRECT, 0, 512,
+					 false, &km), 0);
+	assert_null(between);
+	pthread_join(second, NULL);
+	assert_int_equal(second_answer, -ENOSYS);
+	assert_int_equal(owfs_kmap_ioend(sectors, OWFS_KMAP_IOEND_DIRECT, 0,
+					 512, 0, &size), 0);
+	fx_check(&fx);
+	owfs_iput(sectors);
+}
+
 static struct owfs_inode *stored;
 static struct owfs_kmap told;
 
@@ -217,6 +261,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_a_store_into_a_block_waits_for_direct_writes),
+		T(test_two_direct_writes_into_an_empty_block),
 		T(test_a_block_is_paid_for_once),
 		T(test_a_block_is_given_back_once),
 		T(test_writeback_beside_preallocation),
