@@ -89,6 +89,8 @@ static const struct request requests[] = {
 	    { 64, 2, K_BIT }, { 66, 2, K_BIT } } },
 	{ OP_SHUTDOWN, 32, 0, OWN, { { 0, 8, K_BIT } } },
 	{ OP_UNFREEZE, 32, 0, OWN, { { 0 } } },
+	{ FUSE_BATCH_FORGET, 24, 0, NO_ANSWER,
+	  { { 8, 8, K_NODE }, { 16, 8, K_BIT } } },
 };
 
 /* ------------------------------------------------------------------ values */
@@ -298,10 +300,12 @@ static size_t size_field(uint32_t opcode)
 
 /*
  * What a kernel keeps within bounds, because there are buffers of that size.  A
- * socket takes less at once than it may ask for.
+ * socket takes less at once than it may ask for.  The library believes how many
+ * inodes there are to forget.
  */
 static void bound_size(struct stream *s, const struct request *r)
 {
+	const uint32_t one = 1;
 	const uint32_t most = r->opcode == FUSE_IOCTL ? 1 << 14 : 1 << 17;
 	size_t at;
 	uint32_t n;
@@ -319,6 +323,9 @@ static void bound_size(struct stream *s, const struct request *r)
 	case FUSE_LISTXATTR:
 		at = 0;
 		break;
+	case FUSE_BATCH_FORGET:
+		memcpy(s->body, &one, sizeof(one));
+		return;
 	default:
 		return;
 	}
