@@ -272,8 +272,8 @@ static bool say_yes(void *ctx, const struct owfs_problem_info *info,
 	return true;
 }
 
-/* What a repair of @e makes of it; @e stays. */
-static void look_repaired(struct use_look *l, struct emubd *e,
+/* What a repair of @e makes of it, and does it say that all is well? @e stays. */
+static bool look_repaired(struct use_look *l, struct emubd *e,
 			  struct rig_env *env)
 {
 	const struct owfs_repair_param p = {
@@ -286,11 +286,12 @@ static void look_repaired(struct use_look *l, struct emubd *e,
 	struct owfs_repair_report rep;
 	int ret = owfs_repair(emubd_blkdev(copy), &p, &rep);
 
-	if (ret || rep.left.problems)
-		*l = (struct use_look){ .err = ret ? ret : -EFSCORRUPTED };
+	if (ret)
+		*l = (struct use_look){ .err = ret };
 	else
 		use_look(l, copy, env);
 	emubd_destroy(copy);
+	return !l->err && !rep.left.problems;
 }
 
 /* What would be there if it had ended in time, before damage was met. */
@@ -313,22 +314,23 @@ static struct emubd *ended_before(const struct run *r)
 
 /*
  * Where no damage was met nothing says that what is below it was still needed:
- * a commit or two later the older state of it, from which a repair might have
- * taken what it lost, is gone.  So there it is about what could be read.
+ * a commit or two later the older state of it, to which a repair might have gone
+ * back, or from which it might have taken what it lost, is gone.  So there it is
+ * about what could be read.
  */
 static void compare_repairs(struct run *r)
 {
 	const struct use_look *sound = r->u->sound;
 	struct emubd *e = ended_before(r);
 	struct use_look first, now;
+	bool was_well = look_repaired(&first, e, r->u->env), is_well;
 	unsigned int i;
 
-	look_repaired(&first, e, r->u->env);
 	emubd_destroy(e);
-	if (first.err)
+	if (!was_well)
 		return;
-	look_repaired(&now, r->e, r->u->env);
-	if (now.err) {
+	is_well = look_repaired(&now, r->e, r->u->env);
+	if (now.err || (r->u->met && !is_well)) {
 		r->wrong = "cannot be repaired any more";
 		return;
 	}
