@@ -88,6 +88,8 @@ static void count_refusal(struct fixes *fx, enum owfs_problem what)
 		fx->refused_map++;
 	if (what == BAD_NODE_READ || what == BAD_NODE_TWICE)
 		fx->refused_hole++;
+	if (what == BAD_SUPER_SHORT)
+		fx->is_short = true;
 	if (keeps_blocks(what))
 		fx->refused_loss++;
 	if (owfs_problem_info(what)->class == OWFS_CLASS_DANGER)
@@ -97,6 +99,18 @@ static void count_refusal(struct fixes *fx, enum owfs_problem what)
 		fx->refused_items++;
 }
 
+/*
+ * Nobody is asked for what would not be done.  What is not repaired may own what
+ * seems to belong to nobody; and where a part of the device is missing nothing
+ * is written.
+ */
+static bool has_to_stay(const struct fixes *fx, enum owfs_problem what)
+{
+	return fx->is_short ||
+	       ((what == BAD_MAP_LEAK || what == BAD_MAP_COUNT) &&
+		fx->refused_loss);
+}
+
 bool fixes_answer(struct fixes *fx, enum owfs_problem what, const char *line)
 {
 	const struct owfs_problem_info *info = owfs_problem_info(what);
@@ -104,6 +118,8 @@ bool fixes_answer(struct fixes *fx, enum owfs_problem what, const char *line)
 
 	fx->why = what;
 	if (!s || !s->hash)	/* no memory */
+		return false;
+	if (has_to_stay(fx, what))
 		return false;
 	if (!s->answered) {
 		s->answered = true;

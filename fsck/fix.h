@@ -92,6 +92,7 @@ struct fixes {
 	unsigned int refused_loss;	/* of them, what may own blocks */
 	unsigned int refused_danger;	/* of them, what forbids writing */
 	unsigned int refused_items;	/* of them, what names depend on */
+	bool is_short;			/* the device, and so nothing is written */
 	unsigned int map_bad;		/* the map needs to be rebuilt ... */
 	unsigned int map_leak, map_count;	/* ... or only to be exact */
 	unsigned int slots;		/* superblocks to be written: bit mask */
