@@ -180,6 +180,21 @@ int owfs_iomap_place(struct owfs_inode *inode, owfs_fileoff_t off,
 	return ret;
 }
 
+/* Unwritten blocks of the file itself take one write at a time.  1: look again. */
+static int begin_remember(struct owfs_inode *inode, const struct begin *b,
+			  struct owfs_resv *resv)
+{
+	int ret = 1;
+
+	pthread_mutex_lock(&inode->i_map_lock);
+	if (!b->in_place ||
+	    !owfs_wmap_has_placed(inode, b->off, b->off + b->len))
+		ret = owfs_staging_add(inode, b->off, b->len, b->fsblock,
+				       b->in_place, resv);
+	pthread_mutex_unlock(&inode->i_map_lock);
+	return ret;
+}
+
 /* 1: somebody was faster, look again. */
 static int begin_stage(struct owfs_inode *inode, struct begin *b)
 {
@@ -196,8 +211,7 @@ static int begin_stage(struct owfs_inode *inode, struct begin *b)
 		ret = owfs_staging_alloc(fs, b->fsblock, b->len, b->class,
 					 &b->fsblock, &b->len);
 	if (!ret) {
-		ret = owfs_staging_add(inode, b->off, b->len, b->fsblock,
-				       b->in_place, &resv);
+		ret = begin_remember(inode, b, &resv);
 		if (ret && !b->in_place)
 			owfs_alloc_unstage(fs->fs_al, b->fsblock, b->len, false);
 	}
@@ -304,18 +318,66 @@ static unsigned int settle_peek(struct remap *rm, struct owfs_resv *have,
 	return owfs_staging_peek(rm->inode, rm->first, rm->end, have, runs);
 }
 
-static int settle_end(struct remap *rm, uint64_t size, int error)
+static struct owfs_staging_news news_of(const struct remap *rm, int error)
 {
+	const struct owfs_ioend *io = rm->io;
+
+	return (struct owfs_staging_news){
+		.size = (uint64_t)io->pos + io->written, .error = error,
+		.unused = io->unused, .fsblock = io->fsblock,
+		.off = (uint64_t)io->pos / rm->inode->i_fs->fs_geo.blocksize,
+	};
+}
+
+static int settle_visit(struct remap *rm, owfs_settled_fn *fn)
+{
+	const struct owfs_staging_news news = news_of(rm, 0);
+
 	if (rm->io->writeback)
-		return owfs_wmap_end(rm->inode, rm->first, rm->end, size, error,
-				     &rm->list);
-	return owfs_staging_end(rm->inode, rm->first, rm->end, size, error,
-				&rm->list);
+		return owfs_wmap_visit(rm->inode, rm->first, rm->end, fn, rm);
+	return owfs_staging_visit(rm->inode, rm->first, rm->end, &news, fn, rm);
+}
+
+static int settle_end(struct remap *rm, int error)
+{
+	const struct owfs_staging_news news = news_of(rm, error);
+
+	if (rm->io->writeback)
+		return owfs_wmap_end(rm->inode, rm->first, rm->end, news.size,
+				     error, &rm->list);
+	return owfs_staging_end(rm->inode, rm->first, rm->end, &news, &rm->list);
+}
+
+static int is_one(void *ctx, owfs_fileoff_t off, uint64_t len,
+		  const struct owfs_staged_run *run)
+{
+	(void)ctx;
+	(void)off;
+	(void)len;
+	(void)run;
+	return 1;
+}
+
+static int plan_one(void *ctx, owfs_fileoff_t off, uint64_t len,
+		    const struct owfs_staged_run *run)
+{
+	struct remap *rm = ctx;
+
+	if (run->in_place)
+		return owfs_extent_edit_convert(&rm->ed, off, len, run->fsblock);
+	return owfs_extent_edit_map(&rm->ed, off, len, run->fsblock, 0);
+}
+
+static int remap_plan(struct remap *rm)
+{
+	int ret = settle_visit(rm, plan_one);
+
+	return ret ? ret : owfs_extent_edit_prepare(&rm->ed);
 }
 
 /*
- * Read and reserve: all that may fail and let the ioend be repeated.
- * 1: there is something to do.
+ * Read, reserve and plan: all that may fail and let the ioend be repeated, or
+ * fail while all is still as it was.  1: there is something to do.
  */
 static int remap_prepare(struct remap *rm)
 {
@@ -330,6 +392,8 @@ static int remap_prepare(struct remap *rm)
 	if (n == 0)
 		return 0;
 	ret = owfs_fs_writable(fs);
+	if (!ret && !settle_visit(rm, is_one))
+		return 1;	/* it only counts */
 	if (!ret)
 		ret = owfs_extent_edit_load(&rm->ed, rm->first, rm->end, 0);
 	if (ret)
@@ -347,6 +411,8 @@ static int remap_prepare(struct remap *rm)
 	if (!ret)
 		ret = owfs_access_reserve(&rm->access, &rm->resv,
 					  OWFS_RESV_FREEING);
+	if (!ret)
+		ret = remap_plan(rm);
 	return ret ? ret : 1;
 }
 
@@ -367,22 +433,6 @@ static void remap_drop_failed(struct remap *rm)
 		st->next = NULL;
 		owfs_staged_free(rm->inode->i_fs, st, true);
 	}
-}
-
-static int remap_plan(struct remap *rm)
-{
-	struct owfs_staged *st;
-	int ret = 0;
-
-	for (st = rm->list; st && !ret; st = st->next) {
-		if (st->run.in_place)
-			ret = owfs_extent_edit_convert(&rm->ed, st->off, st->len,
-						       st->run.fsblock);
-		else
-			ret = owfs_extent_edit_map(&rm->ed, st->off, st->len,
-						   st->run.fsblock, 0);
-	}
-	return ret ? ret : owfs_extent_edit_prepare(&rm->ed);
 }
 
 static void remap_attr(struct remap *rm)
@@ -422,12 +472,8 @@ static int remap_trans(struct remap *rm)
 	struct owfs_fs *fs = rm->inode->i_fs;
 	struct owfs_staged *st;
 	struct owfs_trans tr;
-	int ret = remap_plan(rm);
+	int ret;
 
-	if (ret) {
-		owfs_staged_free(fs, rm->list, true);
-		return ret;
-	}
 	owfs_trans_join(fs, &tr, &rm->resv);
 	ret = remap_apply(rm, &tr);
 	if (ret)
@@ -443,8 +489,11 @@ static int remap_trans(struct remap *rm)
 /* The ioend of [rm->first, rm->end) brings bad news: blocks go back. */
 static int remap_fail(struct remap *rm, int err)
 {
-	int ret = settle_end(rm, 0, err);
+	struct owfs_staged *st;
+	int ret = settle_end(rm, err);
 
+	for (st = rm->list; st; st = st->next)
+		st->failed = true;
 	remap_drop_failed(rm);
 	return ret;
 }
@@ -463,7 +512,7 @@ static int remap_locked(struct remap *rm)
 		remap_fail(rm, ret);
 		return ret;
 	}
-	ret = settle_end(rm, (uint64_t)rm->io->pos + rm->io->written, 0);
+	ret = settle_end(rm, 0);
 	if (ret)
 		return ret;
 	/* before any piece is dropped: what is mapped may need all of it */

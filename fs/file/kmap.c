@@ -20,6 +20,16 @@ bool owfs_kmap_keep(const struct owfs_kmap_rq *rq, const struct owfs_kmap *km)
 	return kc && !kc->put(kc->ctx, rq->inode->i_ino, km);
 }
 
+void owfs_kmap_forget(struct owfs_inode *inode, uint64_t pos, uint64_t end)
+{
+	const struct owfs_kcache *kc = inode->i_fs->fs_kcache;
+	const uint32_t bs = inode->i_fs->fs_geo.blocksize;
+
+	end = min_u64(end, OWFS_FILE_BYTES_MAX);
+	if (kc && pos < end)
+		kc->forget(kc->ctx, inode->i_ino, pos / bs, div_round_up(end, bs));
+}
+
 static int begin_read(const struct owfs_kmap_rq *rq, struct owfs_kmap *km, bool keep)
 {
 	const uint64_t max = OWFS_FILE_BYTES_MAX /
@@ -43,11 +53,29 @@ static int begin_read(const struct owfs_kmap_rq *rq, struct owfs_kmap *km, bool 
 	return ret;
 }
 
-/* The kernel has the whole file written, and takes nothing but blocks. */
+/* Is anything of it on its way to other blocks? */
+static bool is_moving(const struct owfs_kmap_rq *rq)
+{
+	owfs_fileoff_t until;
+
+	return owfs_wmap_busy(rq->inode, rq->first, rq->end) ||
+	       owfs_staging_covers(rq->inode, rq->first, &until) ||
+	       until < rq->end;
+}
+
+/*
+ * The kernel has the whole file written, and takes nothing but blocks.  It waits
+ * for no direct write, and a page may be dirty again: not while that is so.
+ */
 static int begin_swap(const struct owfs_kmap_rq *rq, struct owfs_kmap *km)
 {
-	__atomic_store_n(&rq->inode->i_swap, true, __ATOMIC_RELAXED);
-	return begin_read(rq, km, false);
+	bool *swap = &rq->inode->i_swap;
+	bool was = __atomic_exchange_n(swap, true, __ATOMIC_SEQ_CST);
+	int ret = is_moving(rq) ? -EBUSY : begin_read(rq, km, false);
+
+	if (ret && !was)
+		__atomic_store_n(swap, false, __ATOMIC_RELAXED);
+	return ret;
 }
 
 void owfs_kmap_swapoff(struct owfs_inode *inode)
@@ -147,6 +175,35 @@ static int is_untouched(const struct owfs_kmap_rq *rq, owfs_fileoff_t off, bool 
 }
 
 /*
+ * A direct write asks again from where its last answer ended, for all that is
+ * left of it; there is one at a time that does so.
+ */
+static bool is_continued(const struct owfs_kmap_rq *rq)
+{
+	struct owfs_inode *inode = rq->inode;
+	bool ret;
+
+	pthread_mutex_lock(&inode->i_map_lock);
+	ret = inode->i_direct_next == (uint64_t)rq->pos &&
+	      inode->i_direct_end == (uint64_t)rq->pos + rq->count;
+	pthread_mutex_unlock(&inode->i_map_lock);
+	return ret;
+}
+
+static void note_direct(struct owfs_inode *inode, uint64_t next, uint64_t end)
+{
+	pthread_mutex_lock(&inode->i_map_lock);
+	inode->i_direct_next = next < end ? next : 0;
+	inode->i_direct_end = next < end ? end : 0;
+	pthread_mutex_unlock(&inode->i_map_lock);
+}
+
+void owfs_kmap_direct_over(struct owfs_inode *inode)
+{
+	note_direct(inode, 0, 0);
+}
+
+/*
  * The kernel writes what it was given to the new place and does not copy the
  * rest of a block from the old one; and it has written back what its page
  * cache had of the range, so what is dirty again is somebody else's, by a
@@ -166,6 +223,26 @@ static int check_direct(const struct owfs_kmap_rq *rq, bool head, bool tail)
 	return ret ? ret : yes ? 0 : -ENOSYS;
 }
 
+/*
+ * Part of it is written already, and would be written over by what is left if
+ * that went through the page cache: the kernel would begin there with it.  Who
+ * has dirtied a page since it began might have done so a moment later.  If the
+ * last block cannot be written in part any more it is not, and -ENOTBLK, the
+ * kernel's own word for that, makes it a short write.
+ */
+static int check_rest(const struct owfs_kmap_rq *rq, bool tail, uint64_t *len)
+{
+	bool yes;
+	int ret;
+
+	if (!tail)
+		return 0;
+	ret = is_untouched(rq, rq->end - 1, &yes);
+	if (ret || yes)
+		return ret;
+	return --*len ? 0 : -ENOTBLK;
+}
+
 /* What is untouched stays so until it is staged: nobody else begins or ends. */
 static void lock_direct(struct owfs_inode *inode, bool alone)
 {
@@ -180,19 +257,23 @@ static int begin_direct(const struct owfs_kmap_rq *rq, struct owfs_kmap *km)
 	const uint32_t bs = rq->inode->i_fs->fs_geo.blocksize;
 	const bool head = (uint64_t)rq->pos % bs;
 	const bool tail = ((uint64_t)rq->pos + rq->count) % bs;
+	uint64_t len = rq->end - rq->first;
 	int ret;
 
 	lock_direct(rq->inode, head || tail);
-	ret = check_direct(rq, head, tail);
+	ret = is_continued(rq) ? check_rest(rq, tail, &len) :
+				 check_direct(rq, head, tail);
 	if (!ret)
-		ret = owfs_iomap_begin_write_locked(rq->inode, rq->first,
-						    rq->end - rq->first,
+		ret = owfs_iomap_begin_write_locked(rq->inode, rq->first, len,
 						    &km->write);
 	pthread_rwlock_unlock(&rq->inode->i_lock);
+	if (ret)
+		return ret;
+	note_direct(rq->inode, (km->write.off + km->write.len) * bs,
+		    (uint64_t)rq->pos + rq->count);
 	/* nothing is copied from there: any mapping of the range will do */
-	if (!ret)
-		owfs_kmap_hole(&km->read, km->write.off, km->write.len);
-	return ret;
+	owfs_kmap_hole(&km->read, km->write.off, km->write.len);
+	return 0;
 }
 
 /* -------------------------------------------------------------- writeback */
@@ -301,7 +382,13 @@ int owfs_kmap_begin(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
 	rq.count = min_u64(count, (uint64_t)INT64_MAX - (uint64_t)pos);
 	rq.end = div_round_up((uint64_t)pos + rq.count, bs);
 	if (nowait)
-		return begin_once(&rq, km);
-	OWFS_RETRY(inode->i_fs, ret, begin_once(&rq, km));
+		ret = begin_once(&rq, km);
+	else
+		OWFS_RETRY(inode->i_fs, ret, begin_once(&rq, km));
+	/* -EAGAIN: it is asked again */
+	if (ret && ret != -EAGAIN && op == OWFS_KMAP_DIRECT) {
+		__atomic_store_n(&inode->i_begin_err, ret, __ATOMIC_RELAXED);
+		owfs_kmap_direct_over(inode);
+	}
 	return ret;
 }

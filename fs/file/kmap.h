@@ -53,22 +53,34 @@ struct owfs_kcache {
 	/* Stores into [first, end) shall be asked for again. */
 	void (*drop)(void *ctx, owfs_ino_t ino, owfs_fileoff_t first,
 		     owfs_fileoff_t end);
+	/* Everything of it. */
+	void (*forget)(void *ctx, owfs_ino_t ino, owfs_fileoff_t first,
+		       owfs_fileoff_t end);
 };
+
+/*
+ * An operation on bytes [pos, end) has failed, maybe half way, and of one that
+ * has failed the kernel forgets nothing by itself.
+ */
+void owfs_kmap_forget(struct owfs_inode *inode, uint64_t pos, uint64_t end);
 
 /*
  * Bytes [pos, pos + count).  Writing: the mapping may be shorter than asked,
  * and is never longer, but for writeback, where what is known to be dirty
  * behind the range comes along.  @nowait: -EAGAIN rather than wait for a commit.
  * -ENOSYS: a direct write that must go through the page cache; nothing was
- * changed.  -EINPROGRESS: of the first block something is written directly, to
+ * changed.  -ENOTBLK: what is left of one cannot be written now.  -EINPROGRESS: of the first block something is written directly, to
  * be asked again when that has had its ioend.  -ENOSPC, -EROFS, -EFBIG.
  */
 int owfs_kmap_begin(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
 		    uint64_t count, bool nowait, struct owfs_kmap *km);
 
-/* Of what begin answered only @written bytes were used (negative: none). */
+/*
+ * Of what begin answered only @written bytes were used (negative: none).
+ * @fsblock: what it had answered for the block of @pos; OWFS_NOBLOCK: nothing.
+ */
 void owfs_kmap_end(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
-		   uint64_t count, int64_t written);
+		   uint64_t count, int64_t written, owfs_fsblock_t fsblock);
 
 /*
  * The file is swapped to no more.  Since the first begin that asked for it, no

@@ -83,7 +83,11 @@ static void place_before(const struct owfs_kmap_rq *rq)
 /*
  * A store into a part of a block, whose rest may have to be read: the block is
  * placed at once, so that the kernel can keep the mapping.  Its writeback may
- * come without a begin, then.  Caller holds i_lock.
+ * come without a begin, then.
+ *
+ * Two direct writes into one block that are not aligned to it: the second was
+ * refused and comes through the page cache, and what it reads there must be
+ * what the first has written.  Caller holds i_lock.
  */
 static int store_part_locked(const struct owfs_kmap_rq *rq, struct owfs_kmap *km)
 {
@@ -91,8 +95,11 @@ static int store_part_locked(const struct owfs_kmap_rq *rq, struct owfs_kmap *km
 	struct owfs_wstate st;
 	owfs_fileoff_t until;
 	uint64_t len = 1;
-	int ret = owfs_iomap_read_locked(inode, rq->first, 1, &km->read);
+	int ret;
 
+	if (owfs_staging_covers(inode, rq->first, &until))
+		return rq->nowait ? -EAGAIN : -EINPROGRESS;
+	ret = owfs_iomap_read_locked(inode, rq->first, 1, &km->read);
 	if (ret)
 		return ret;
 	km->write = km->read;
@@ -116,18 +123,10 @@ static int store_part_locked(const struct owfs_kmap_rq *rq, struct owfs_kmap *km
 	return 0;
 }
 
-/*
- * Two direct writes into one block that are not aligned to it: the second was
- * refused and comes through the page cache, and what it reads there must be
- * what the first has written.
- */
 static int store_part(const struct owfs_kmap_rq *rq, struct owfs_kmap *km)
 {
-	owfs_fileoff_t until;
 	int ret;
 
-	if (owfs_staging_covers(rq->inode, rq->first, &until))
-		return rq->nowait ? -EAGAIN : -EINPROGRESS;
 	pthread_rwlock_rdlock(&rq->inode->i_lock);
 	ret = store_part_locked(rq, km);
 	pthread_rwlock_unlock(&rq->inode->i_lock);

@@ -13,6 +13,7 @@
 
 struct owfs_staging {
 	struct owfs_staged *head;
+	struct owfs_staged *idle;	/* runs of who came to nothing */
 };
 
 static owfs_fileoff_t staged_end(const struct owfs_staged *st)
@@ -171,14 +172,15 @@ static int table_split(struct owfs_inode *inode, owfs_fileoff_t at)
 
 static void table_trim(struct owfs_inode *inode)
 {
-	if (inode->i_staging && !inode->i_staging->head) {
+	if (inode->i_staging && !inode->i_staging->head &&
+	    !inode->i_staging->idle) {
 		free(inode->i_staging);
 		inode->i_staging = NULL;
 	}
 }
 
-static bool table_covers(struct owfs_inode *inode, owfs_fileoff_t off,
-			 owfs_fileoff_t *until)
+bool owfs_staging_covers_locked(struct owfs_inode *inode, owfs_fileoff_t off,
+				owfs_fileoff_t *until)
 {
 	const struct owfs_staged *st =
 		inode->i_staging ? *table_search(inode, off) : NULL;
@@ -196,7 +198,25 @@ bool owfs_staging_covers(struct owfs_inode *inode, owfs_fileoff_t off,
 	bool ret;
 
 	pthread_mutex_lock(&inode->i_map_lock);
-	ret = table_covers(inode, off, until);
+	ret = owfs_staging_covers_locked(inode, off, until);
+	pthread_mutex_unlock(&inode->i_map_lock);
+	return ret;
+}
+
+bool owfs_staging_only(struct owfs_inode *inode, owfs_fileoff_t off,
+		       owfs_fsblock_t *fsblock)
+{
+	const struct owfs_staged *st;
+	owfs_fileoff_t until;
+	bool ret;
+
+	pthread_mutex_lock(&inode->i_map_lock);
+	ret = owfs_staging_covers_locked(inode, off, &until);
+	if (ret) {
+		st = *table_search(inode, off);
+		*fsblock = st->run.fsblock + (off - st->off);
+		ret = st->pending == 1 && !st->run.older && !st->run.in_place;
+	}
 	pthread_mutex_unlock(&inode->i_map_lock);
 	return ret;
 }
@@ -256,11 +276,10 @@ int owfs_staging_add(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t len,
 	int ret = -ENOMEM;
 	bool over;
 
-	pthread_mutex_lock(&inode->i_map_lock);
 	if (!inode->i_staging)
 		inode->i_staging = calloc(1, sizeof(*inode->i_staging));
 	if (inode->i_staging) {
-		over = table_covers(inode, off, &until);
+		over = owfs_staging_covers_locked(inode, off, &until);
 		if (until < off + len || (over && in_place))
 			ret = 1;
 		else if (over)
@@ -269,7 +288,6 @@ int owfs_staging_add(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t len,
 			ret = table_add_fresh(inode, off, len, &run, resv);
 		table_trim(inode);
 	}
-	pthread_mutex_unlock(&inode->i_map_lock);
 	return ret;
 }
 
@@ -301,23 +319,102 @@ unsigned int owfs_staging_peek(struct owfs_inode *inode, owfs_fileoff_t first,
 	return n;
 }
 
+/* What the begin that was for nothing has of @st; NULL: it is not there. */
+static struct owfs_staged_run *run_unused(struct owfs_staged *st,
+					  const struct owfs_staging_news *news)
+{
+	const owfs_fsblock_t fsblock = news->fsblock + (st->off - news->off);
+	struct owfs_staged_run *run;
+
+	for (run = &st->run; run && run->fsblock != fsblock; run = run->older)
+		;
+	return run;
+}
+
+/* @run of @st is not its own any more. */
+static void run_remove(struct owfs_staged *st, struct owfs_staged_run *run)
+{
+	struct owfs_staged_run *older = run->older, *newer = &st->run;
+
+	if (run == &st->run && older) {
+		*run = *older;
+		free(older);
+	} else if (run == &st->run) {
+		*run = (struct owfs_staged_run){ NULL, OWFS_NOBLOCK, true };
+	} else {
+		while (newer->older != run)
+			newer = newer->older;
+		newer->older = older;
+		free(run);
+	}
+}
+
+/* Without memory @run goes back with the others, but is not the newest. */
+static void run_make_older(struct owfs_staged *st)
+{
+	struct owfs_staged_run run = st->run, *older = run.older;
+
+	if (!older)
+		return;
+	st->run.fsblock = older->fsblock;
+	st->run.in_place = older->in_place;
+	older->fsblock = run.fsblock;
+	older->in_place = run.in_place;
+}
+
+static void run_set_aside(struct owfs_inode *inode, struct owfs_staged *st,
+			  struct owfs_staged_run *run)
+{
+	struct owfs_staged *idle = malloc(sizeof(*idle));
+
+	if (!idle) {
+		if (run == &st->run)
+			run_make_older(st);
+		return;
+	}
+	*idle = (struct owfs_staged){
+		.next = inode->i_staging->idle, .len = st->len,
+		.run = { NULL, run->fsblock, run->in_place },
+	};
+	inode->i_staging->idle = idle;
+	run_remove(st, run);
+}
+
+/* A begin less on @st, whose blocks are idle from now on. */
+static bool staged_uncount(struct owfs_inode *inode, struct owfs_staged *st,
+			   const struct owfs_staging_news *news)
+{
+	struct owfs_staged_run *run = run_unused(st, news);
+
+	if (!run)
+		return false;
+	run_set_aside(inode, st, run);
+	if (--st->pending)
+		return false;
+	/* nobody else has written anything there */
+	st->failed |= !st->done;
+	return true;
+}
+
 /* One ioend for @st; true if it was the last. */
 static bool staged_count(struct owfs_inode *inode, struct owfs_staged *st,
-			 uint64_t size, int error)
+			 const struct owfs_staging_news *news)
 {
 	const uint64_t bytes = staged_end(st) * inode->i_fs->fs_geo.blocksize;
 
-	if (error) {
+	if (news->unused)
+		return staged_uncount(inode, st, news);
+	if (news->error) {
 		st->failed = true;
 	} else {
 		st->done = true;
-		st->size = max_u64(st->size, min_u64(size, bytes));
+		st->size = max_u64(st->size, min_u64(news->size, bytes));
 	}
 	return --st->pending == 0;
 }
 
 int owfs_staging_end(struct owfs_inode *inode, owfs_fileoff_t first,
-		     owfs_fileoff_t end, uint64_t size, int error,
+		     owfs_fileoff_t end, const struct owfs_staging_news *news,
 		     struct owfs_staged **settled)
 {
 	struct owfs_staged **p, *st;
@@ -331,7 +428,7 @@ int owfs_staging_end(struct owfs_inode *inode, owfs_fileoff_t first,
 			ret = table_split(inode, end);
 		p = table_search(inode, first);
 		while (!ret && (st = *p) && st->off < end) {
-			if (!staged_count(inode, st, size, error)) {
+			if (!staged_count(inode, st, news)) {
 				p = &st->next;
 				continue;
 			}
@@ -344,6 +441,61 @@ int owfs_staging_end(struct owfs_inode *inode, owfs_fileoff_t first,
 	}
 	pthread_mutex_unlock(&inode->i_map_lock);
 	return ret;
+}
+
+/* The run of @st that is mapped when this one has been counted; NULL: none. */
+static const struct owfs_staged_run *
+run_to_map(struct owfs_staged *st, const struct owfs_staging_news *news)
+{
+	const struct owfs_staged_run *unused;
+
+	if (st->pending > 1 || st->failed || news->error)
+		return NULL;
+	if (!news->unused)
+		return &st->run;
+	unused = run_unused(st, news);
+	if (!unused || !st->done)
+		return NULL;
+	return unused == &st->run ? st->run.older : &st->run;
+}
+
+int owfs_staging_visit(struct owfs_inode *inode, owfs_fileoff_t first,
+		       owfs_fileoff_t end, const struct owfs_staging_news *news,
+		       owfs_settled_fn *fn, void *ctx)
+{
+	const struct owfs_staged_run *run;
+	struct owfs_staged_run part;
+	struct owfs_staged *st;
+	owfs_fileoff_t off;
+	int ret = 0;
+
+	pthread_mutex_lock(&inode->i_map_lock);
+	st = inode->i_staging ? *table_search(inode, first) : NULL;
+	for (; st && st->off < end && !ret; st = st->next) {
+		run = run_to_map(st, news);
+		if (!run)
+			continue;
+		off = max_u64(st->off, first);
+		part = *run;
+		part.fsblock += off - st->off;
+		ret = fn(ctx, off, min_u64(staged_end(st), end) - off, &part);
+	}
+	pthread_mutex_unlock(&inode->i_map_lock);
+	return ret;
+}
+
+void owfs_staging_idle_free(struct owfs_inode *inode)
+{
+	struct owfs_staged *list = NULL;
+
+	pthread_mutex_lock(&inode->i_map_lock);
+	if (inode->i_staging) {
+		list = inode->i_staging->idle;
+		inode->i_staging->idle = NULL;
+		table_trim(inode);
+	}
+	pthread_mutex_unlock(&inode->i_map_lock);
+	owfs_staged_free(inode->i_fs, list, true);
 }
 
 /* --------------------------------------------------------------- forgetting */
@@ -375,4 +527,5 @@ void owfs_staging_drop(struct owfs_inode *inode, owfs_fileoff_t first,
 void owfs_staging_forget(struct owfs_inode *inode)
 {
 	owfs_staging_drop(inode, 0, UINT64_MAX);
+	owfs_staging_idle_free(inode);
 }

@@ -12,7 +12,10 @@
  * remembers that data was lost).  Until then nothing of the block is visible,
  * since any of its runs may be half written, and nothing goes back to the
  * allocator, since the device may still be writing there (P4).  Whoever begins
- * and then does not write owes an ioend with an error.
+ * and then does not write owes an ioend with an error; or he names the blocks
+ * that he was given, and the block counts as if he had never begun.  Such blocks
+ * are idle until the ioend of the same write has come, for its device may have
+ * been sent some of it before.
  *
  * In classic mode the range lock lets one write at a time have a block, and
  * all of this is one begin and one ioend.
@@ -51,23 +54,50 @@ struct owfs_staged {
  */
 bool owfs_staging_covers(struct owfs_inode *inode, owfs_fileoff_t off,
 			 owfs_fileoff_t *until);
+/* The same for who holds i_map_lock. */
+bool owfs_staging_covers_locked(struct owfs_inode *inode, owfs_fileoff_t off,
+				owfs_fileoff_t *until);
+/* Where the one begin on block @off writes; false: in place, or not just one. */
+bool owfs_staging_only(struct owfs_inode *inode, owfs_fileoff_t off,
+		       owfs_fsblock_t *fsblock);
 /*
  * Remember a begin.  [off, off + len) is all in flight in one state or not at
  * all, else 1 is returned: look again.  The same if an in-place run is not
- * alone.  On success *@resv passes to the table.  -ENOMEM.
+ * alone.  On success *@resv passes to the table.  -ENOMEM.  Caller holds
+ * i_map_lock.
  */
 int owfs_staging_add(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t len,
 		     owfs_fsblock_t fsblock, bool in_place,
 		     struct owfs_resv *resv);
 
+/* What an ioend says. */
+struct owfs_staging_news {
+	uint64_t size;			/* what the file shall grow to; without error */
+	int error;
+	bool unused;			/* the begin that ... */
+	owfs_fileoff_t off;		/* ... had for block @off ... */
+	owfs_fsblock_t fsblock;		/* ... this one, was for nothing */
+};
+
 /*
  * An ioend for [first, end).  What it settles comes back as a list, out of the
- * table; of the rest it is remembered.  @size: what the file shall grow to if
- * @error is 0.  -ENOMEM: nothing was changed.
+ * table; of the rest it is remembered.  -ENOMEM: nothing was changed.
  */
 int owfs_staging_end(struct owfs_inode *inode, owfs_fileoff_t first,
-		     owfs_fileoff_t end, uint64_t size, int error,
+		     owfs_fileoff_t end, const struct owfs_staging_news *news,
 		     struct owfs_staged **settled);
+/*
+ * @fn of each piece of what owfs_staging_end() would settle and nothing is wrong
+ * with, and of the run that is to be mapped, until one is not 0.  Under
+ * i_map_lock.
+ */
+typedef int owfs_settled_fn(void *ctx, owfs_fileoff_t off, uint64_t len,
+			    const struct owfs_staged_run *run);
+int owfs_staging_visit(struct owfs_inode *inode, owfs_fileoff_t first,
+		       owfs_fileoff_t end, const struct owfs_staging_news *news,
+		       owfs_settled_fn *fn, void *ctx);
+/* The ioend of a write has come: what it had for nothing goes back. */
+void owfs_staging_idle_free(struct owfs_inode *inode);
 /*
  * What owfs_staging_end() would settle has reserved *@have; returns how many
  * pieces of the table lie in [first, end), in *@runs runs without a gap.
@@ -101,6 +131,8 @@ struct owfs_ioend {
 	bool stamp;		/* mtime and ctime become now */
 	unsigned int kill;	/* OWFS_SET_KILL_: what goes with the change */
 	bool writeback;		/* of the kernel's page cache: wmap.h has the blocks */
+	bool unused;		/* not even begun: as owfs_staging_news */
+	owfs_fsblock_t fsblock;	/* ... which had this for the block of @pos */
 	uint64_t newsize;	/* out */
 };
 /* owfs_iomap_ioend() with everything that goes into the same transaction. */

@@ -335,6 +335,30 @@ bool owfs_wmap_busy(struct owfs_inode *inode, owfs_fileoff_t first,
 	return st.reserved || st.placed || until < end;
 }
 
+/* The first placed piece with something of [first, end); NULL: there is none. */
+static struct piece *find_placed(const struct owfs_wmap *wm,
+				 owfs_fileoff_t first, owfs_fileoff_t end)
+{
+	struct piece *p, *next;
+
+	for (; wm && first < end; first = piece_end(p)) {
+		p = find(wm, first, &next);
+		if (!p)
+			p = next;
+		if (!p || p->off >= end)
+			break;
+		if (p->st.placed)
+			return p;
+	}
+	return NULL;
+}
+
+bool owfs_wmap_has_placed(struct owfs_inode *inode, owfs_fileoff_t first,
+			  owfs_fileoff_t end)
+{
+	return find_placed(inode->i_wmap, first, end);
+}
+
 /* -------------------------------------------------------------- reserving */
 
 /* May [off, off + len) simply belong to @p, which ends or begins there? */
@@ -512,6 +536,15 @@ static bool may_place(const struct owfs_wmap *wm, owfs_fileoff_t off,
 	       (p && p->st.paid) == paid;
 }
 
+static bool is_written_directly(struct owfs_inode *inode, owfs_fileoff_t off,
+				uint64_t len)
+{
+	owfs_fileoff_t until;
+
+	return owfs_staging_covers_locked(inode, off, &until) ||
+	       until < off + len;
+}
+
 static int place_locked(struct owfs_inode *inode, struct owfs_wmap *wm,
 			owfs_fileoff_t off, uint64_t len, bool paid,
 			owfs_fsblock_t fsblock, bool in_place)
@@ -521,7 +554,8 @@ static int place_locked(struct owfs_inode *inode, struct owfs_wmap *wm,
 
 	if (ret)
 		return ret;
-	if (!may_place(wm, off, len, paid))
+	if (!may_place(wm, off, len, paid) ||
+	    (in_place && is_written_directly(inode, off, len)))
 		return 1;
 	p = place_piece(wm, off, len, !p);
 	if (!p)
@@ -599,25 +633,38 @@ unsigned int owfs_wmap_peek(struct owfs_inode *inode, owfs_fileoff_t first,
 			    owfs_fileoff_t end, unsigned int *runs)
 {
 	owfs_fileoff_t last = UINT64_MAX;
-	struct piece *p, *next;
+	struct piece *p;
 	unsigned int n = 0;
 
 	*runs = 0;
 	pthread_mutex_lock(&inode->i_map_lock);
-	for (; inode->i_wmap && first < end; first = piece_end(p)) {
-		p = find(inode->i_wmap, first, &next);
-		if (!p)
-			p = next;
-		if (!p || p->off >= end)
-			break;
-		if (!p->st.placed)
-			continue;
+	for (; (p = find_placed(inode->i_wmap, first, end)); first = last) {
 		n++;
 		*runs += p->off != last;
 		last = piece_end(p);
 	}
 	pthread_mutex_unlock(&inode->i_map_lock);
 	return n;
+}
+
+int owfs_wmap_visit(struct owfs_inode *inode, owfs_fileoff_t first,
+		    owfs_fileoff_t end, owfs_settled_fn *fn, void *ctx)
+{
+	struct owfs_staged_run run = { .older = NULL };
+	struct piece *p;
+	owfs_fileoff_t off;
+	int ret = 0;
+
+	pthread_mutex_lock(&inode->i_map_lock);
+	while (!ret && (p = find_placed(inode->i_wmap, first, end))) {
+		off = max_u64(p->off, first);
+		first = min_u64(piece_end(p), end);
+		run.fsblock = p->st.fsblock + (off - p->off);
+		run.in_place = p->st.in_place;
+		ret = fn(ctx, off, first - off, &run);
+	}
+	pthread_mutex_unlock(&inode->i_map_lock);
+	return ret;
 }
 
 /* What an ioend makes of @p, which is out of the map or stays as reserved. */

@@ -52,6 +52,10 @@ owfs_fileoff_t owfs_wmap_before(struct owfs_inode *inode, owfs_fileoff_t off);
 bool owfs_wmap_busy(struct owfs_inode *inode, owfs_fileoff_t first,
 		    owfs_fileoff_t end);
 
+/* Is any of [first, end) placed?  Caller holds i_map_lock. */
+bool owfs_wmap_has_placed(struct owfs_inode *inode, owfs_fileoff_t first,
+			  owfs_fileoff_t end);
+
 /* Blocks to have reserved with the allocator before owfs_wmap_reserve(). */
 uint64_t owfs_wmap_price(const struct owfs_fs *fs, uint64_t len, bool pay);
 /*
@@ -71,8 +75,8 @@ void owfs_wmap_cancel(struct owfs_inode *inode, owfs_fileoff_t first,
 
 /*
  * [off, off + len), all of one state, not placed, and paid for or not, goes to
- * @fsblock.  What was paid is used up; in place it goes back.  1: look again;
- * -ENOMEM.
+ * @fsblock.  What was paid is used up; in place it goes back, and nobody else may
+ * be at it (staging.h).  1: look again; -ENOMEM.
  */
 int owfs_wmap_place(struct owfs_inode *inode, owfs_fileoff_t off, uint64_t len,
 		    bool paid, owfs_fsblock_t fsblock, bool in_place);
@@ -89,9 +93,11 @@ void owfs_wmap_cached(struct owfs_inode *inode, owfs_fileoff_t off);
 void owfs_wmap_clean(struct owfs_inode *inode, owfs_fileoff_t first,
 		     owfs_fileoff_t end);
 
-/* As owfs_staging_peek() and _end(), for what is placed. */
+/* As owfs_staging_peek(), _visit() and _end(), for what is placed. */
 unsigned int owfs_wmap_peek(struct owfs_inode *inode, owfs_fileoff_t first,
 			    owfs_fileoff_t end, unsigned int *runs);
+int owfs_wmap_visit(struct owfs_inode *inode, owfs_fileoff_t first,
+		    owfs_fileoff_t end, owfs_settled_fn *fn, void *ctx);
 int owfs_wmap_end(struct owfs_inode *inode, owfs_fileoff_t first,
 		  owfs_fileoff_t end, uint64_t size, int error,
 		  struct owfs_staged **settled);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 
+#include "file/kmap.h"
 #include "fuse/caller.h"
 
 #define COPY_MAX	(16ull << 20)	/* of one COPY_FILE_RANGE; the caller asks again */
@@ -238,6 +239,9 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t pos,
 		ret = kill_privs(req, inode);
 		if (!ret)
 			ret = owfs_file_fallocate(inode, mode, pos, len);
+		if (ret && pos >= 0 && len > 0)
+			owfs_kmap_forget(inode, (uint64_t)pos,
+					 (uint64_t)pos + (uint64_t)len);
 		server_put(srv, inode);
 	}
 	server_reply(req, ret);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/util.h"
 #include "file/kmap.h"
 #include "file/staging.h"
 #include "io/loopdev.h"
@@ -27,6 +28,8 @@
 static int cache_put(void *ctx, owfs_ino_t ino, const struct owfs_kmap *km);
 static void cache_drop(void *ctx, owfs_ino_t ino, owfs_fileoff_t first,
 		       owfs_fileoff_t end);
+static void cache_forget(void *ctx, owfs_ino_t ino, owfs_fileoff_t first,
+			 owfs_fileoff_t end);
 
 /* --------------------------------------------------------------- start-up */
 
@@ -122,7 +125,9 @@ bool server_iomap_init(struct server *srv, struct fuse_conn_info *conn)
 	/* the kernel clears set-id bits itself, and tells us */
 	srv->session.want &= ~OWFS_FUSE_KILLPRIV_V2;
 	srv->fs->fs_kernel_io = true;
-	srv->kcache = (struct owfs_kcache){ srv, cache_put, cache_drop };
+	srv->kcache = (struct owfs_kcache){
+		srv, cache_put, cache_drop, cache_forget,
+	};
 	srv->fs->fs_kcache = &srv->kcache;
 	owfs_alloc_rest(srv->fs->fs_al, REST_SECS, NULL);
 	owfs_msg(srv->msg, OWFS_MSG_INFO,
@@ -217,28 +222,56 @@ static void fill(const struct server *srv, const struct owfs_iomap *map,
 	}
 }
 
-static int cache_put(void *ctx, owfs_ino_t ino, const struct owfs_kmap *km)
+static struct fuse_file_range range_of(const struct server *srv,
+				       owfs_fileoff_t first, owfs_fileoff_t end)
 {
-	struct server *srv = ctx;
-	struct fuse_file_iomap read, write;
+	const uint64_t bs = srv->fs->fs_geo.blocksize;
 
-	fill(srv, &km->read, &read);
-	fill(srv, &km->write, &write);
-	return fuse_lowlevel_iomap_upsert_mappings(srv->session.se, ino, ino,
-						   &read, &write);
+	return (struct fuse_file_range){
+		.offset = first * bs, .length = (end - first) * bs,
+	};
+}
+
+static void forget(struct server *srv, owfs_ino_t ino,
+		   const struct fuse_file_range *range)
+{
+	fuse_lowlevel_iomap_inval_mappings(srv->session.se, ino, ino, range,
+					   range);
+}
+
+static void cache_forget(void *ctx, owfs_ino_t ino, owfs_fileoff_t first,
+			 owfs_fileoff_t end)
+{
+	const struct fuse_file_range range = range_of(ctx, first, end);
+
+	forget(ctx, ino, &range);
 }
 
 static void cache_drop(void *ctx, owfs_ino_t ino, owfs_fileoff_t first,
 		       owfs_fileoff_t end)
 {
 	struct server *srv = ctx;
-	const uint64_t bs = srv->fs->fs_geo.blocksize;
-	const struct fuse_file_range none = { 0 }, range = {
-		.offset = first * bs, .length = (end - first) * bs,
-	};
+	const struct fuse_file_range none = { 0 };
+	const struct fuse_file_range range = range_of(srv, first, end);
 
 	fuse_lowlevel_iomap_inval_mappings(srv->session.se, ino, ino, &none,
 					   &range);
+}
+
+/* One side alone would be worse than none: writes go where reads come from. */
+static int cache_put(void *ctx, owfs_ino_t ino, const struct owfs_kmap *km)
+{
+	struct server *srv = ctx;
+	struct fuse_file_iomap read, write;
+	int ret;
+
+	fill(srv, &km->read, &read);
+	fill(srv, &km->write, &write);
+	ret = fuse_lowlevel_iomap_upsert_mappings(srv->session.se, ino, ino,
+						  &read, &write);
+	if (ret)
+		cache_forget(ctx, ino, km->read.off, km->read.off + km->read.len);
+	return ret;
 }
 
 static void reply_begin(fuse_req_t req, const struct owfs_kmap *km)
@@ -374,6 +407,19 @@ static void op_begin(fuse_req_t req, fuse_ino_t ino, uint64_t attr_ino,
 	begin(server_of(req), &a);
 }
 
+/* The block that @map, which we had answered, has for @pos. */
+static owfs_fsblock_t block_of(const struct server *srv,
+			       const struct fuse_file_iomap *map, off_t pos)
+{
+	const uint64_t bs = srv->fs->fs_geo.blocksize;
+
+	if (map->addr == FUSE_IOMAP_NULL_ADDR || map->addr < srv->window.offset ||
+	    (uint64_t)pos < map->offset)
+		return OWFS_NOBLOCK;
+	return (map->addr - srv->window.offset) / bs +
+	       ((uint64_t)pos / bs - map->offset / bs);
+}
+
 static void op_end(fuse_req_t req, fuse_ino_t ino, uint64_t attr_ino, off_t pos,
 		   uint64_t count, uint32_t opflags, ssize_t written,
 		   const struct fuse_file_iomap *iomap)
@@ -383,9 +429,9 @@ static void op_end(fuse_req_t req, fuse_ino_t ino, uint64_t attr_ino, off_t pos,
 	int ret = server_get(srv, ino, &inode);
 
 	(void)attr_ino;
-	(void)iomap;
 	if (!ret) {
-		owfs_kmap_end(inode, op_of(opflags), pos, count, written);
+		owfs_kmap_end(inode, op_of(opflags), pos, count, written,
+			      block_of(srv, iomap, pos));
 		server_put(srv, inode);
 	}
 	server_reply(req, ret);
@@ -411,6 +457,17 @@ static int error_of(int error)
 	return error > 0 ? -error : error;
 }
 
+static struct fuse_file_range range_of_bytes(const struct server *srv, off_t pos,
+					     uint64_t len)
+{
+	const uint64_t bs = srv->fs->fs_geo.blocksize;
+
+	if (pos < 0 || len > OWFS_FILE_BYTES_MAX - (uint64_t)pos)
+		return (struct fuse_file_range){ 0 };
+	return range_of(srv, (uint64_t)pos / bs,
+			div_round_up((uint64_t)pos + len, bs));
+}
+
 static int do_ioend(struct owfs_inode *inode, loff_t pos, uint64_t written,
 		    uint32_t flags, int error, uint64_t *size)
 {
@@ -431,6 +488,7 @@ static void op_ioend(fuse_req_t req, fuse_ino_t ino, uint64_t attr_ino,
 		     uint32_t dev, uint64_t new_addr)
 {
 	struct server *srv = server_of(req);
+	struct fuse_file_range range = { 0 };
 	struct owfs_inode *inode;
 	uint64_t size = 0;
 	int ret = server_get(srv, ino, &inode);
@@ -440,12 +498,16 @@ static void op_ioend(fuse_req_t req, fuse_ino_t ino, uint64_t attr_ino,
 	(void)new_addr;
 	if (!ret) {
 		ret = do_ioend(inode, pos, written, flags, error, &size);
+		range = range_of_bytes(srv, pos, written);
 		server_put(srv, inode);
 	}
 	if (ret)
 		server_reply(req, ret == -ENOSYS ? -EIO : ret);
 	else
 		fuse_reply_iomap_ioend(req, (off_t)size);
+	/* some of it may have been mapped; it waits no more: see owfs_kcache */
+	if (ret && range.length)
+		forget(srv, ino, &range);
 	server_iomap_unpark(srv, ino);
 }
 

@@ -74,10 +74,15 @@ struct owfs_inode {
 	bool i_atime_dirty;		/* i_lock; atime newer in memory than in the tree */
 	bool i_atime_noted;		/* atimes.c's: it was told of that */
 	int i_data_err;			/* atomic; sticky: data was lost, fsync says so */
+	int i_begin_err;		/* atomic; what a direct write's begin was answered
+					   with: no device has said that */
 	bool i_swap;			/* atomic; the kernel swaps to its blocks, unasked */
 
 	struct owfs_range_lock i_range;	/* regular files */
 	pthread_mutex_t i_map_lock;	/* staging */
+	uint64_t i_direct_next;		/* i_map_lock; iomap mode: where the direct write
+					   will ask again ... */
+	uint64_t i_direct_end;		/* ... that goes up to here; or both 0 */
 	struct owfs_staging *i_staging;	/* i_map_lock; NULL: nothing staged */
 	struct owfs_wmap *i_wmap;	/* i_map_lock; iomap mode: what the kernel
 					   will write back; NULL: nothing */

@@ -373,6 +373,7 @@ static void test_the_kernel_alone_zeroes_parts_of_blocks(void **state)
 	assert_int_equal(emubd_count(e, EMUBD_WRITE), writes);
 }
 
+/* ... when it is over: some of it may be on its way to them. */
 static void test_a_direct_write_cut_short_gives_its_blocks_back(void **state)
 {
 	struct kfile *f = kmodel_create(&k, "f");
@@ -383,7 +384,7 @@ static void test_a_direct_write_cut_short_gives_its_blocks_back(void **state)
 			 0);
 	assert_int_equal(stat_now().staged, 8);
 	kmodel_end(&k, f, KM_DIO_WRITE, 0, 8 * BS, 2 * BS, &wr, false);
-	assert_int_equal(stat_now().staged, 2);
+	assert_int_equal(stat_now().staged, 8);
 	kmodel_ioend(&k, f, 1u << 3 | 1u << 1, -EIO, 0, 2 * BS, 0,
 		     FUSE_IOMAP_NULL_ADDR);
 	assert_int_equal(stat_now().staged, 0);

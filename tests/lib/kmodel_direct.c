@@ -188,8 +188,12 @@ static struct kflight *begin(struct kmodel *k, struct kfile *f, uint64_t pos,
 	memcpy(fl->data, data, len);
 	for (*ret = 0; fl->len < len && !*ret;)
 		*ret = begin_piece(k, f, fl, len - fl->len);
-	/* what was begun goes, and the rest comes another way, or not at all */
-	if (*ret && (*ret != -ENOSYS || !fl->len))
+	/* the rest of the bytes would be written where the first of them belong */
+	if (*ret == -ENOSYS && fl->len)
+		kmodel_violation(k, "%s: a direct write is refused half way",
+				 f->name);
+	/* a short write is what this one word means */
+	if (*ret && *ret != -ENOTBLK)
 		fl->error = *ret;
 	return fl;
 }
@@ -313,7 +317,8 @@ static int direct_write(struct kmodel *k, struct kfile *f, uint64_t pos,
 	ret = land(k, f, fl);
 	if (!ret)
 		km_touch(k, f);
-	if (err == -ENOSYS && (!ret || !done))
+	/* by the kernel, or by who wrote it */
+	if ((err == -ENOSYS && !done) || (err == -ENOTBLK && !ret))
 		return fallback(k, f, pos + done, len - done, data + done);
 	return ret;
 }

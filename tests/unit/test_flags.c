@@ -428,7 +428,7 @@ static int kmap(enum owfs_kmap_op op, loff_t pos)
 	int ret = owfs_kmap_begin(file, op, pos, 100, false, &km);
 
 	if (!ret)
-		owfs_kmap_end(file, op, pos, 100, -1);
+		owfs_kmap_end(file, op, pos, 100, -1, OWFS_NOBLOCK);
 	return ret;
 }
 

@@ -131,7 +131,7 @@ static void write_back(void)
 
 static void cancel(void)
 {
-	owfs_kmap_end(stored, OWFS_KMAP_WRITE, 0, BS, 0);
+	owfs_kmap_end(stored, OWFS_KMAP_WRITE, 0, BS, 0, OWFS_NOBLOCK);
 }
 
 /* A block that is stored into in part while it is written back is placed once. */
