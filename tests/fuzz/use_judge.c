@@ -316,7 +316,7 @@ static struct emubd *ended_before(const struct run *r)
  * Where no damage was met nothing says that what is below it was still needed:
  * a commit or two later the older state of it, to which a repair might have gone
  * back, or from which it might have taken what it lost, is gone.  So there it is
- * about what could be read.
+ * about what could be read as it was.
  */
 static void compare_repairs(struct run *r)
 {
@@ -338,7 +338,7 @@ static void compare_repairs(struct run *r)
 		if (r->written[i] || !sound->file[i].nlink ||
 		    !is_same(&sound->file[i], &first.file[i]) ||
 		    is_same(&sound->file[i], &now.file[i]) ||
-		    (!r->u->met && r->before.file[i].err))
+		    (!r->u->met && !is_same(&sound->file[i], &r->before.file[i])))
 			continue;
 		r->wrong = "a repair brings back less";
 		show(i, r->wrong, &sound->file[i], &now.file[i]);
