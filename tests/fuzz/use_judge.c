@@ -338,7 +338,8 @@ static void compare_repairs(struct run *r)
 		if (r->written[i] || !sound->file[i].nlink ||
 		    !is_same(&sound->file[i], &first.file[i]) ||
 		    is_same(&sound->file[i], &now.file[i]) ||
-		    (!r->u->met && !is_same(&sound->file[i], &r->before.file[i])))
+		    (!r->u->met &&
+		     !is_same(&sound->file[i], &r->before.file[i])))
 			continue;
 		r->wrong = "a repair brings back less";
 		show(i, r->wrong, &sound->file[i], &now.file[i]);
