@@ -40,11 +40,22 @@ struct run {
 	struct online *online;		/* it is mounted; else NULL */
 	struct progress progress;
 	FILE *out;			/* where problems go */
+	int out_err;			/* why a line could not */
 	bool yes_to_all;		/* as somebody has answered */
 	unsigned int corrected;
 };
 
 /* ---------------------------------------------------------------- checking */
+
+/*
+ * Also into a file: what is given up is said before it is committed, and when
+ * that is done nobody else can say it.
+ */
+static void flush_lines(struct run *run)
+{
+	if (run->out == stdout && fflush(stdout) && !run->out_err)
+		run->out_err = errno;
+}
 
 static void emit(void *ctx, enum owfs_msg_level level, const char *line)
 {
@@ -53,6 +64,7 @@ static void emit(void *ctx, enum owfs_msg_level level, const char *line)
 	progress_clear(&run->progress);
 	fprintf(run->out, "%s: %s%s\n", run->o->path,
 		level == OWFS_MSG_ERROR ? "" : "note: ", line);
+	flush_lines(run);
 }
 
 /* Has a commit gone by since the superblock was read? */
@@ -148,6 +160,7 @@ static bool ask(void *ctx, const struct owfs_problem_info *info,
 	if (!run->yes_to_all)
 		return ask_terminal(run, info);
 	fprintf(run->out, "  %s: yes\n", info->repair);
+	flush_lines(run);
 	return true;
 }
 
@@ -280,6 +293,7 @@ static int verdict(struct run *run, int ret, const struct owfs_check_report *r)
 		tell_corrected(run);
 	if (r->problems && ret != -ENODEV)
 		tell_problems(run, r);
+	flush_lines(run);
 	switch (ret) {
 	case 0:
 		if (!r->problems)
@@ -462,11 +476,13 @@ static struct run new_run(const struct options *o)
 	};
 }
 
-static int flush_out(int status)
+static int flush_out(int status, int err)
 {
-	if (fflush(stdout))
+	if (fflush(stdout) && !err)
+		err = errno;
+	if (err)
 		return complain(EXIT_OPERATION, "cannot write: %s",
-				strerror(errno));
+				strerror(err));
 	return status;
 }
 
@@ -483,7 +499,7 @@ static int run_locked(const struct options *o)
 				why);
 	status = o->restore ? restore(&run) : check_device(&run);
 	owfs_blkdev_close(run.bd);
-	return flush_out(status);
+	return flush_out(status, run.out_err);
 }
 
 static int cannot_look(const struct options *o, int ret)
@@ -533,7 +549,7 @@ static int run_online(const struct options *o)
 	if (ret != -ESTALE && err)
 		ret = err;
 	status = verdict(&run, ret, &report);
-	return flush_out(status);
+	return flush_out(status, run.out_err);
 }
 
 static bool is_directory(const char *path)
@@ -591,5 +607,5 @@ int main(int argc, char **argv)
 		options_usage(stdout);
 	else
 		return run(&o);
-	return flush_out(0);
+	return flush_out(0, 0);
 }
