@@ -481,7 +481,7 @@ static int flush_out(int status, int err)
 	if (fflush(stdout) && !err)
 		err = errno;
 	if (err)
-		return complain(EXIT_OPERATION, "cannot write: %s",
+		return complain(status | EXIT_OPERATION, "cannot write: %s",
 				strerror(err));
 	return status;
 }

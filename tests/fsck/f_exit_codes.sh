@@ -48,6 +48,12 @@ fi
 t_expect 1 "$FSCK" -f -y "$img"
 t_expect_out ': 0 files, 1 directory, ' "$FSCK" -f -y "$img"
 
+# nobody hears it: 8, and what it is otherwise
+damage "$img"
+t_expect 12 sh -c "'$FSCK' -f -n '$img' > /dev/full"
+t_expect 9 sh -c "'$FSCK' -f -y '$img' > /dev/full"
+t_expect 8 sh -c "'$FSCK' -f -y '$img' > /dev/full"
+
 # 8
 t_expect 8 "$FSCK" "$T/none"
 t_expect 8 "$FSCK" "$T"
