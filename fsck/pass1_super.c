@@ -3,9 +3,10 @@
  * Pass 1: the four superblock slots.
  *
  * A crash may leave the slot that was due bad, and nothing else; a mount
- * judges alike.  The others must be earlier states of the newest: same
- * filesystem, numbers that never went back.  (A commit newer than the newest
- * superblock's may stand there: whoever fell back to the one before left it.)
+ * judges alike.  One that cannot be read may be good, and the newest.  The others
+ * must be earlier states of the newest: same filesystem, numbers that never went
+ * back.  (A commit newer than the newest superblock's may stand there: whoever
+ * fell back to the one before left it.)
  */
 #include <inttypes.h>
 #include <string.h>
@@ -75,6 +76,43 @@ static void tell_torn(struct check *ck, unsigned int slot)
 		 slot);
 }
 
+/* All that can be read are alike, as only an unmount leaves them. */
+static bool is_unmounted(const struct check *ck)
+{
+	const struct owfs_slots *s = &ck->slots;
+	unsigned int i;
+
+	for (i = 0; i < OWFS_SUPER_SLOTS; i++)
+		if (s->slot[i].valid && s->slot[i].seq != ck->sb.seq)
+			return false;
+	return ck->sb.state & OWFS_STATE_CLEAN;
+}
+
+/*
+ * Due to be written, and not to be read: that may have been the last write, and
+ * what was made durable with it is known nowhere else.  What comes first after
+ * an unmount is no commit.
+ */
+static bool may_be_newest(const struct check *ck, unsigned int slot)
+{
+	const struct owfs_slots *s = &ck->slots;
+
+	return s->bad == 1 && s->slot[slot].err == -EIO &&
+	       owfs_slots_next(s) == slot && !is_unmounted(ck);
+}
+
+static void check_bad_slot(struct check *ck, unsigned int slot)
+{
+	bool newest = may_be_newest(ck, slot);
+
+	if (!problem(ck, newest ? BAD_SUPER_SLOTS : BAD_SUPER_SLOT,
+		     "superblock", slot, "%s",
+		     strerror(-ck->slots.slot[slot].err)))
+		return;
+	ck->fixes->slots |= 1u << slot;
+	ck->fixes->several |= newest;
+}
+
 static void check_slots(struct check *ck)
 {
 	const struct owfs_slots *s = &ck->slots;
@@ -85,9 +123,8 @@ static void check_slots(struct check *ck)
 			check_history(ck, i);
 		else if (s->bad_is_due)
 			tell_torn(ck, i);
-		else if (problem(ck, BAD_SUPER_SLOT, "superblock", i, "%s",
-				 strerror(-s->slot[i].err)))
-			ck->fixes->slots |= 1u << i;
+		else
+			check_bad_slot(ck, i);
 	}
 	if (s->bad > 1 && problem(ck, BAD_SUPER_SLOTS, "superblock", s->newest,
 				  "bad=%u", s->bad))

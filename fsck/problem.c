@@ -25,7 +25,7 @@ static const struct owfs_problem_info table[OWFS_PROBLEM_KINDS] = {
 	"damaged, and no crash explains it",
 	"write the newest superblock there" },
 [BAD_SUPER_SLOTS] = { 103, "super-slots", DANGER, YES,
-	"several are damaged, the newest may be among them",
+	"the newest may be among the damaged",
 	"go on from the newest that is left" },
 [BAD_SUPER_ORDER] = { 104, "super-order", DANGER, YES,
 	"history differs from that of the newest",

@@ -302,7 +302,7 @@ static int slot_read(struct owfs_blkdev *bd, uint64_t fs_bytes,
 	ret = owfs_blkdev_read(bd, sector, sizeof(sector),
 			       owfs_geo_super_pos(fs_bytes, slot));
 	if (ret)
-		return ret;
+		return -EIO;	/* whatever the device calls it */
 	ret = owfs_super_from_disk(sb, &where, sector, msg);
 	if (!ret && where != slot)
 		return -EFSCORRUPTED;

@@ -91,6 +91,99 @@ static void test_an_unreadable_superblock_stops_nothing(void **state)
 				false);
 }
 
+/* What a crash has left after some commits. */
+static struct owfs_slots crash(struct image *im)
+{
+	struct owfs_slots slots;
+	struct owfs_super sb;
+	unsigned int i;
+
+	image_fork(im, &plain.im);
+	edit_begin(im);
+	for (i = 0; i < 5; i++) {
+		struct owfs_inode_item d = inode_get(im, im->file);
+
+		d.uid = cpu_to_le32(i);
+		inode_put(im, im->file, &d);
+		assert_int_equal(owfs_commit_all(im->fs), 0);
+	}
+	owfs_fs_close(im->fs);
+	im->fs = NULL;
+	assert_int_equal(owfs_super_read(emubd_blkdev(im->e), &sb, &slots,
+					 NULL), 0);
+	assert_int_equal(slots.bad, 0);
+	return slots;
+}
+
+static void cannot_read_slot(struct image *im, unsigned int slot, int err)
+{
+	uint64_t size = emubd_blkdev(im->e)->size;
+
+	emubd_fault_range(im->e, EMUBD_READ,
+			  (uint64_t)owfs_geo_super_pos(size, slot), 512, err);
+}
+
+static int repair_safely(struct image *im, struct owfs_repair_report *r)
+{
+	struct owfs_repair_param p = image_repair_param(im);
+
+	p.ask = ask_safe;
+	p.only_safe = true;
+	return owfs_repair(emubd_blkdev(im->e), &p, r);
+}
+
+/* It holds what was answered for: who only repairs what is safe lets it be. */
+static void newest_unreadable(int err)
+{
+	struct owfs_repair_report r;
+	struct image im;
+	unsigned int newest = crash(&im).newest;
+	uint64_t hash = emubd_hash(im.e), sum = image_digest(&im);
+
+	cannot_read_slot(&im, newest, err);
+	assert_int_equal(repair_safely(&im, &r), 0);
+	assert_int_equal(r.left.count[BAD_SUPER_SLOTS], 1);
+	assert_false(r.changed);
+	assert_true(emubd_hash(im.e) == hash);
+	emubd_fault(im.e, EMUBD_READ, 1, 0, EIO);
+	assert_int_equal(repair_safely(&im, &r), 0);
+	assert_int_equal(r.left.problems, 0);
+	assert_true(image_digest(&im) == sum);
+	image_free(&im);
+}
+
+static void test_a_newest_superblock_that_cannot_be_read_stays(void **state)
+{
+	(void)state;
+	newest_unreadable(EIO);
+	newest_unreadable(ENODATA);	/* as a disk says it that is read direct */
+}
+
+/* Not so one that cannot be the newest, nor any after an unmount. */
+static void test_another_superblock_that_cannot_be_read_is_written(void **state)
+{
+	struct owfs_repair_report r;
+	struct image im;
+	struct owfs_slots s = crash(&im);
+	unsigned int slot;
+
+	(void)state;
+	image_free(&im);
+	for (slot = 0; slot < 2 * OWFS_SUPER_SLOTS; slot++) {
+		if (slot == s.newest || slot == owfs_slots_next(&s))
+			continue;
+		if (slot < OWFS_SUPER_SLOTS)
+			crash(&im);
+		else
+			image_fork(&im, &plain.im);
+		cannot_read_slot(&im, slot % OWFS_SUPER_SLOTS, EIO);
+		assert_int_equal(repair_safely(&im, &r), 0);
+		assert_int_equal(r.left.count[BAD_SUPER_SLOTS], 0);
+		assert_true(r.changed);
+		image_free(&im);
+	}
+}
+
 /* Blocks of two files, one of which cannot be read: the copy has a hole. */
 static void test_data_that_cannot_be_copied_is_given_up(void **state)
 {
@@ -145,6 +238,8 @@ int main(void)
 		cmocka_unit_test(test_an_unreadable_node_is_worked_around),
 		cmocka_unit_test(test_an_unreadable_copy_is_worked_around),
 		cmocka_unit_test(test_an_unreadable_superblock_stops_nothing),
+		cmocka_unit_test(test_a_newest_superblock_that_cannot_be_read_stays),
+		cmocka_unit_test(test_another_superblock_that_cannot_be_read_is_written),
 		cmocka_unit_test(test_data_that_cannot_be_copied_is_given_up),
 	};
 
