@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "out.h"
 
 void out_init(struct out *o, FILE *f, bool json)
@@ -144,37 +145,31 @@ void out_bool(struct out *o, const char *key, bool v)
 	finish(o);
 }
 
-/* Length of the UTF-8 sequence at @s, 0 if it is none. */
-static size_t utf8_len(const unsigned char *s, size_t left)
+/* One byte, or a control character of two, of which the second has the number. */
+static void escape(struct out *o, const char *p, size_t n)
 {
-	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 :
-		   s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
 	size_t i;
 
-	if (n > left)
-		return 0;
-	for (i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
+	if (o->json)
+		fprintf(o->f, "\\u00%02x", (unsigned char)p[n - 1]);
+	else
+		for (i = 0; i < n; i++)
+			fprintf(o->f, "\\x%02x", (unsigned char)p[i]);
 }
 
 /* JSON has no bytes: what is no UTF-8 becomes the character of that number. */
 void out_bytes(struct out *o, const char *key, const void *s, size_t len)
 {
-	const unsigned char *p = s, *end = p + len;
+	const char *p = s, *end = p + len;
 
 	begin(o, key);
 	fputc('"', o->f);
 	while (p < end) {
-		size_t n = utf8_len(p, (size_t)(end - p));
+		size_t n = owfs_text_utf8(p, (size_t)(end - p));
 
-		if (n == 0 || *p < ' ' || *p == 0x7f) {
-			fprintf(o->f, o->json ? "\\u00%02x" : "\\x%02x", *p);
-			n = 1;
+		if (n == 0 || owfs_text_is_control(p)) {
+			n = n ? n : 1;
+			escape(o, p, n);
 		} else {
 			if (*p == '"' || *p == '\\')
 				fputc('\\', o->f);

@@ -218,10 +218,11 @@ int pass4_entry(struct check *ck, const struct owfs_key *key, const void *val,
 int pass4_names(struct check *ck);
 /* The entry at @key, in its directory, gives it a name. */
 void pass4_set_name(struct ino_rec *rec, const struct owfs_key *key);
-/* A name fit for a message: one that the inode has, in its named_in. */
+/* A name fit for a message: any, and one that the inode has, in its named_in. */
 struct shown {
 	char s[OWFS_NAME_MAX + 1];
 };
+struct shown shown_name(const char *name, size_t len);
 struct shown pass4_name_of(struct check *ck, const struct ino_rec *rec);
 
 int pass5_space(struct check *ck);

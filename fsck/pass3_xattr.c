@@ -69,13 +69,13 @@ int pass3_xattr(struct check *ck, const struct owfs_key *key, const void *val,
 	right = owfs_name_hash(&ck->fs, d->name, namelen);
 	if (right != hash &&
 	    problem(ck, BAD_XATTR_HASH, "inode", obj->ino, "offset=%" PRIu64
-		    " name=%.*s", key->off, (int)namelen, d->name))
+		    " name=%s", key->off, shown_name(d->name, namelen).s))
 		fix_move(ck, *key, right);
 	ret = pass3_name_is_new(obj, hash, d->name, namelen);
 	if (ret < 0)
 		return ret;
 	if (ret == 0 && problem(ck, BAD_XATTR_TWICE, "inode", obj->ino,
-				"name=%.*s", (int)namelen, d->name))
+				"name=%s", shown_name(d->name, namelen).s))
 		fix_del(ck, FIX_ITEMS, *key);
 	ret = pass3_acl(ck, key, d);
 	if (ret)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "fsck.h"
 #include "object/dir.h"
 #include "object/orphan.h"
@@ -25,16 +26,14 @@ enum reach {
 
 /* ---------------------------------------------------------------- entries */
 
-static struct shown show(const char *name, size_t len)
+struct shown shown_name(const char *name, size_t len)
 {
 	struct shown out;
-	size_t i;
 
 	if (len > OWFS_NAME_MAX)
 		len = OWFS_NAME_MAX;
-	for (i = 0; i < len; i++)
-		out.s[i] = (unsigned char)name[i] < ' ' || name[i] == 127 ?
-			   '?' : name[i];
+	memcpy(out.s, name, len);
+	owfs_text_plain(out.s, len);
 	out.s[len] = '\0';
 	return out;
 }
@@ -51,13 +50,13 @@ static int check_name(struct check *ck, const struct owfs_key *key,
 	if (right != hash &&
 	    problem(ck, BAD_DIRENT_HASH, "directory", obj->ino,
 		    "cookie=%" PRIu64 " name=%s", key->off,
-		    show(d->name, namelen).s))
+		    shown_name(d->name, namelen).s))
 		fix_move(ck, *key, right);
 	ret = pass3_name_is_new(obj, hash, d->name, namelen);
 	if (ret == 0 &&
 	    problem(ck, BAD_DIRENT_TWICE, "directory", obj->ino,
 		    "cookie=%" PRIu64 " name=%s", key->off,
-		    show(d->name, namelen).s))
+		    shown_name(d->name, namelen).s))
 		fix_entry(ck, FIX_ITEMS, *key, d->ftype == DT_DIR);
 	return ret < 0 ? ret : 0;
 }
@@ -114,7 +113,7 @@ static int is_entry_of(void *ctx, const struct owfs_key *key, const void *val,
 	if (owfs_dirent_check(d, len, key->off) ||
 	    le64_to_cpu(d->ino) != ns->ino)
 		return 0;
-	ns->name = show(d->name, le16_to_cpu(d->namelen));
+	ns->name = shown_name(d->name, le16_to_cpu(d->namelen));
 	return 1;
 }
 

@@ -17,7 +17,7 @@ enum owfs_msg_level {
 };
 
 struct owfs_msg {
-	/* @line has no newline; may be called from any thread */
+	/* @line has no newline, nor other control characters; may be called from any thread */
 	void (*emit)(void *ctx, enum owfs_msg_level level, const char *line);
 	void *ctx;
 	enum owfs_msg_level max_level;	/* more talkative levels are dropped */

@@ -59,6 +59,16 @@ t_expect_out 'holds no owfs' "$DUMP" "$T/zero"
 t_expect 0 "$DUMP" -V
 t_expect 0 "$DUMP" --help
 
+# names are shown, not obeyed: ESC, and the second ESC [ that UTF-8 has
+"$top_builddir/tests/fsck/owfs-edit" "$IMG" \
+	$'insert xattr / hash:user.a namelen=11 \'user.\e\xc2\x9b2\xc3\xb6'
+"$DUMP" "$IMG" tree > "$T/out"
+grep -qF 'name="user.\x1b\xc2\x9b2'$'\xc3\xb6"' "$T/out" ||
+	t_fail "$(grep 'item=xattr' "$T/out" | cat -v)"
+"$DUMP" --json "$IMG" tree > "$T/out"
+grep -qF '"name": "user.\u001b\u009b2'$'\xc3\xb6"' "$T/out" ||
+	t_fail "$(grep xattr "$T/out" | cat -v)"
+
 # a bad node is an error, in valid JSON
 addr=$("$DUMP" "$IMG" | sed -n 's/^    tree: addr=\([0-9]*\).*/\1/p' | head -n 1)
 printf '\377' | dd of="$IMG" bs=1 seek=$((addr * 4096 + 70)) conv=notrunc status=none

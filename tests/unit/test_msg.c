@@ -78,6 +78,27 @@ static void test_endless_line_is_cut(void **state)
 	assert_memory_equal(s.last, "name xxx", 8);
 }
 
+/* Whoever names a file must not be able to say what fsck.owfs found. */
+static void test_nobody_else_speaks(void **state)
+{
+	static const struct { const char *said, *heard; } t[] = {
+		{ "name=a\nimg: clean", "name=a?img: clean" },
+		{ "\x1b[2J \x9b""2J \xc2\x9b""2J \x7f\t\r", "?[2J ?2J ??2J ???" },
+		{ "gr\xc3\xb6\xc3\x9f""er \xe2\x82\xac \xf0\x9f\x90\xa7",
+		  "gr\xc3\xb6\xc3\x9f""er \xe2\x82\xac \xf0\x9f\x90\xa7" },
+		{ "\xc3 \xff \xed\xa0\x80 \xc1\x9b \xe2\x82", "? ? ??? ?? ??" },
+	};
+	struct sink s = { 0 };
+	struct owfs_msg msg = { emit, &s, OWFS_MSG_DEBUG };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		owfs_msg(&msg, OWFS_MSG_ERROR, "%s", t[i].said);
+		assert_string_equal(s.last, t[i].heard);
+	}
+}
+
 static void test_programs_speak_on_stderr(void **state)
 {
 	char got[200] = "", name[] = "mkfs.owfs";
@@ -104,6 +125,7 @@ int main(void)
 		cmocka_unit_test(test_talkative_levels_are_dropped),
 		cmocka_unit_test(test_no_sink_is_silence),
 		cmocka_unit_test(test_endless_line_is_cut),
+		cmocka_unit_test(test_nobody_else_speaks),
 		cmocka_unit_test(test_programs_speak_on_stderr),
 	};
 
