@@ -150,7 +150,9 @@ static void judge_before(struct check *ck)
 		return;
 	p.commits = OWFS_CHECK_PREVIOUS;
 	p.msg = NULL;
-	if (owfs_check(ck->bd, &p, &r) || r.problems)
+	/* the limit is the superblock's, and raised whatever becomes of this */
+	if (owfs_check(ck->bd, &p, &r) ||
+	    r.problems > r.count[BAD_INODE_LIMIT])
 		return;
 	if (problem(ck, BAD_COMMIT_LAST, "generation", ck->root->gen,
 		    "before=%" PRIu64, ck->sb.root[1].gen))

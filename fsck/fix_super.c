@@ -26,6 +26,16 @@ static void set_at_work(struct check *ck)
 	ck->sb.state |= OWFS_STATE_ERROR;
 }
 
+/*
+ * Nothing but superblocks is about to be written: what a crash has left may still
+ * be given up for the commit before it, and that is told by the state (check.c).
+ */
+static void set_begun(struct check *ck)
+{
+	if (ck->sb.state & OWFS_STATE_CLEAN)
+		set_at_work(ck);
+}
+
 int fix_slots(struct check *ck)
 {
 	struct fixes *fx = ck->fixes;
@@ -36,7 +46,7 @@ int fix_slots(struct check *ck)
 		/* whatever was written under a number, it is not used again */
 		ck->sb.next_gen = max_u64(ck->sb.next_gen, fx->next_gen);
 		ck->sb.seq++;
-		set_at_work(ck);
+		set_begun(ck);
 	}
 	for (i = 0; i < OWFS_SUPER_SLOTS && !ret; i++)
 		if (fx->slots & 1u << i) {
@@ -46,22 +56,28 @@ int fix_slots(struct check *ck)
 	return ret;
 }
 
-int fix_super_write(struct check *ck)
+static int write_next(struct check *ck)
 {
 	int ret;
 
 	ck->sb.seq++;
-	set_at_work(ck);
 	ret = write_slot(ck, owfs_slots_next(&ck->slots));
 	ck->fixes->applied += !ret;
 	return ret;
+}
+
+int fix_super_write(struct check *ck)
+{
+	set_at_work(ck);
+	return write_next(ck);
 }
 
 int fix_claim(struct check *ck, owfs_gen_t *gen)
 {
 	*gen = ck->sb.next_gen;
 	ck->sb.next_gen += 3;
-	return fix_super_write(ck);
+	set_begun(ck);
+	return write_next(ck);
 }
 
 int fix_commit(struct check *ck, const struct owfs_root *root, owfs_gen_t gen)

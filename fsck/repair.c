@@ -257,9 +257,10 @@ static int apply_supers(struct check *ck)
 		return fix_slots(ck);
 	if (s->bad && !s->bad_is_due)
 		return 0;
-	if (fx->ino_limit)
-		return raise_limit(ck);
-	return fx->go_back ? go_back(ck) : 1;
+	/* first: whatever else is put on record would make an end of that */
+	if (fx->go_back)
+		return go_back(ck);
+	return fx->ino_limit ? raise_limit(ck) : 1;
 }
 
 /* Names are what items say, and some of those may not be what they were. */

@@ -324,6 +324,54 @@ static void test_a_torn_commit_that_was_met_can_still_be_given_up(void **state)
 	met_and_given_up(true);
 }
 
+static void low_limit(struct image *im)
+{
+	struct owfs_slots slots;
+	struct owfs_super sb;
+	unsigned int i;
+
+	assert_int_equal(owfs_super_read(emubd_blkdev(im->e), &sb, &slots,
+					 NULL), 0);
+	sb.ino_limit = OWFS_INO_FIRST;
+	for (i = 0; i < OWFS_SUPER_SLOTS; i++)
+		assert_int_equal(owfs_super_write(emubd_blkdev(im->e), &sb,
+						  &slots, i), 0);
+}
+
+/* What else has to be written in a superblock does not take the way back away. */
+static void go_back_beside(void (*damage)(struct image *im),
+			   enum owfs_problem what)
+{
+	struct owfs_repair_report r;
+	struct owfs_check_report was;
+	struct image im;
+	struct owfs_fs *fs;
+	uint64_t before;
+	int err = 0;
+
+	image_fork(&im, &defect_base);
+	assert_int_equal(rig_mount(&fs, im.e, &im.env, RIG_READONLY |
+				   RIG_FALLBACK, NULL), 0);
+	before = rig_digest(fs, NULL, &err);
+	owfs_mount_abandon(fs);
+	emubd_flip_bit(im.e, new_leaf(&im) * 4096 + 3000, 3);
+	super_edit(&im, not_unmounted, NULL);
+	damage(&im);
+	assert_int_equal(image_check(&im, 0, &was), 0);
+	assert_true(was.count[what] > 0);
+	assert_int_equal(image_repair(&im, &r), 0);
+	assert_int_equal(r.left.problems, 0);
+	assert_true(image_digest(&im) == before);
+	image_free(&im);
+}
+
+static void test_superblocks_beside_a_torn_commit_keep_the_way_back(void **state)
+{
+	(void)state;
+	go_back_beside(low_limit, BAD_INODE_LIMIT);
+	go_back_beside(f_super_order, BAD_SUPER_ORDER);
+}
+
 static void test_a_damaged_commit_before_is_let_go(void **state)
 {
 	struct owfs_repair_report r;
@@ -634,6 +682,7 @@ int main(void)
 		cmocka_unit_test(test_an_interrupted_repair_says_what_it_has_corrected),
 		cmocka_unit_test(test_a_torn_last_commit_is_given_up_for_the_one_before),
 		cmocka_unit_test(test_a_torn_commit_that_was_met_can_still_be_given_up),
+		cmocka_unit_test(test_superblocks_beside_a_torn_commit_keep_the_way_back),
 		cmocka_unit_test(test_a_damaged_commit_before_is_let_go),
 		cmocka_unit_test(test_a_sound_filesystem_is_marked_clean),
 		cmocka_unit_test(test_superblocks_with_a_wrong_byte_each_are_corrected),
