@@ -54,8 +54,11 @@ bool problem(struct check *ck, enum owfs_problem what, const char *kind,
 	if (!ck->fixes)
 		return false;
 	/* one answer for all of that commit */
-	if (ck->root == &ck->sb.root[1])
+	if (ck->root == &ck->sb.root[1]) {
+		ck->map_before_bad |= what == BAD_MAP_READ ||
+				      what == BAD_MAP_FREE;
 		return false;
+	}
 	return fixes_answer(ck->fixes, what, line);
 }
 

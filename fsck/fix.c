@@ -234,8 +234,8 @@ void fix_touch(struct check *ck, struct owfs_key key)
 	note_key(ck, FIX_NODES, FIX_TOUCH, key, key);
 }
 
-void fix_cut(struct check *ck, unsigned int level, struct owfs_key low,
-	     struct owfs_key last)
+void fix_cut(struct check *ck, const struct owfs_ptr *ptr, unsigned int level,
+	     struct owfs_key low, struct owfs_key last)
 {
 	struct fix *f = note(ck, FIX_HOLES, FIX_CUT);
 
@@ -244,6 +244,7 @@ void fix_cut(struct check *ck, unsigned int level, struct owfs_key low,
 	f->key = low;
 	f->last = last;
 	f->value = level;
+	f->ptr = *ptr;
 }
 
 void fix_put(struct check *ck, enum fix_phase ph, struct owfs_key key,

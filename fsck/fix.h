@@ -53,6 +53,7 @@ struct fix {
 	enum fix_kind kind;
 	enum fix_attr attr;
 	enum owfs_problem why;
+	struct owfs_ptr ptr;		/* cut: what ought to be there */
 	struct owfs_key key, last;
 	uint64_t value;
 	uint16_t len;
@@ -122,8 +123,8 @@ size_t fixes_pending(const struct fixes *fx);
 
 /* Notes; what the problem was is remembered from problem(). */
 void fix_touch(struct check *ck, struct owfs_key key);
-void fix_cut(struct check *ck, unsigned int level, struct owfs_key low,
-	     struct owfs_key last);
+void fix_cut(struct check *ck, const struct owfs_ptr *ptr, unsigned int level,
+	     struct owfs_key low, struct owfs_key last);
 void fix_put(struct check *ck, enum fix_phase ph, struct owfs_key key,
 	     const void *val, size_t len);
 void fix_del(struct check *ck, enum fix_phase ph, struct owfs_key key);

@@ -3,8 +3,9 @@
  * Salvage: what is left below a node that cannot be read.
  *
  * What was found of it (stray.c) is hung into the tree again as it is, the
- * highest first, each with all that it leads to; a leaf that is older than it
- * seems (stray_old.c) is taken apart (fix_older.c).  Where the map was lost as
+ * highest first, each with all that it leads to.  What that leaves open the commit
+ * before is asked for, and only where that cannot be read older leaves
+ * (stray_old.c) are, item by item (fix_older.c).  Where the map was lost as
  * well nothing is found, and what might be old is not used.
  *
  * The pointer that leads nowhere is cut off in the same commit, so no state in
@@ -19,8 +20,6 @@
 #include "stray.h"
 #include "trans/commit.h"
 #include "tree/node.h"
-
-#define MAX_AT_ONCE	32u	/* holes */
 
 struct salvage {
 	struct check *ck;
@@ -139,6 +138,19 @@ static int plant(struct salvage *sv, const struct suspects *sus)
 	return names_apply(sv->fs, &root);
 }
 
+/*
+ * In the place of a leaf that cannot be read another that was born before it is
+ * what was there earlier.  A leaf that is linked twice says nothing of what it took the
+ * place of.
+ */
+static bool is_older(const struct stray *s, const struct fix *hole)
+{
+	return !s->level &&
+	       (s->old || (!hole->value && hole->why == BAD_NODE_READ &&
+			   s->ptr.birth < hole->ptr.birth &&
+			   s->ptr.csum != hole->ptr.csum));
+}
+
 static int fill(struct salvage *sv, const struct fix *hole, size_t *saved)
 {
 	size_t i;
@@ -149,38 +161,92 @@ static int fill(struct salvage *sv, const struct fix *hole, size_t *saved)
 	for (i = 0; i < sv->st.n && !ret; i++) {
 		struct stray *s = &sv->st.v[i];
 
-		if (!lies_in(s, hole) || collides(sv, s) || s->taken)
+		if (!lies_in(s, hole))
 			continue;
-		s->apart = s->old;
-		if (!s->old)
-			ret = adopt(sv, s);
-		++*saved;
+		s->apart = is_older(s, hole);
+		if (s->apart || collides(sv, s) || s->taken)
+			continue;
+		ret = adopt(sv, s);
+		*saved += s->taken;
 	}
 	return ret;
 }
 
-/* Items lie where they belong, which no leaf can be hung in over: that is last. */
-static int take_apart(struct salvage *sv, struct suspects *sus)
+/* Which keys the leaves that were hung in again have. */
+static int find_covered(const struct salvage *sv, struct key_ranges *kr)
 {
+	struct key_range *last;
 	size_t i;
-	int ret = 0;
 
-	for (i = 0; i < sv->st.n && !ret; i++) {
-		if (!sv->st.v[i].apart)
+	kr->n = 0;
+	kr->v = calloc(sv->st.n + 1, sizeof(*kr->v));
+	if (!kr->v)
+		return -ENOMEM;
+	for (i = 0; i < sv->st.n; i++) {
+		const struct stray *s = &sv->st.v[i];
+
+		if (s->level || !s->taken)
 			continue;
-		sv->st.v[i].apart = false;
-		sv->st.v[i].taken = true;
-		ret = fix_older_leaf(sv->ck, sv->fs, &sv->st.v[i].ptr,
+		last = kr->n ? &kr->v[kr->n - 1] : NULL;
+		if (!last || owfs_key_cmp(&last->last, &s->first) < 0)
+			kr->v[kr->n++] = (struct key_range){ s->first, s->last };
+		else if (owfs_key_cmp(&last->last, &s->last) < 0)
+			last->last = s->last;
+	}
+	return 0;
+}
+
+/* The commit before, as long as it is that. */
+static int ask_before(struct salvage *sv, const struct fix *hole, size_t n,
+		      struct suspects *sus, struct outcome *out)
+{
+	struct key_ranges covered;
+	size_t i;
+	int ret = find_covered(sv, &covered);
+
+	for (i = 0; i < n && !ret; i++)
+		if (hole[i].value || !out[i].saved)
+			ret = fix_older(sv->ck, sv->fs, &hole[i],
+					&sv->st.claims, &covered, sus, &out[i]);
+	free(covered.v);
+	return ret;
+}
+
+static int cmp_birth(const void *a, const void *b)
+{
+	const struct stray *const *x = a, *const *y = b;
+
+	return (*x)->ptr.birth > (*y)->ptr.birth ? -1 :
+	       (*x)->ptr.birth < (*y)->ptr.birth;
+}
+
+/*
+ * Of older leaves the newest first.  Items lie where they belong, which no leaf
+ * can be hung in over: that is last.
+ */
+static int take_apart(struct salvage *sv, const struct fix *hole, size_t n,
+		      const struct outcome *out, struct suspects *sus)
+{
+	struct stray **leaf = calloc(sv->st.n + 1, sizeof(struct stray *));
+	size_t i, j, found = 0;
+	int ret = leaf ? 0 : -ENOMEM;
+
+	for (j = 0; j < n && !ret; j++)
+		for (i = 0; i < sv->st.n && !out[j].whole; i++)
+			if (sv->st.v[i].apart && lies_in(&sv->st.v[i], &hole[j])) {
+				sv->st.v[i].apart = false;
+				leaf[found++] = &sv->st.v[i];
+			}
+	if (found)
+		qsort(leaf, found, sizeof(struct stray *), cmp_birth);
+	for (i = 0; i < found && !ret; i++) {
+		leaf[i]->taken = true;
+		ret = fix_older_leaf(sv->ck, sv->fs, &leaf[i]->ptr,
 				     &sv->st.claims, sus);
 	}
+	free(leaf);
 	return ret;
 }
-
-/* What has become of a hole. */
-struct outcome {
-	size_t saved;			/* nodes from below it */
-	bool named;			/* the inode that it begins in was */
-};
 
 /*
  * Inodes that begin in a hole are missed where they are named.  One that begins
@@ -216,6 +282,7 @@ static int mend_holes(struct salvage *sv, const struct fix *hole, size_t n,
 		      bool first)
 {
 	struct outcome *out = calloc(n, sizeof(*out));
+	const owfs_gen_t gen = sv->fs->fs_super.root[0].gen;
 	struct suspects sus = { NULL, 0 };
 	size_t i;
 	int ret;
@@ -223,16 +290,17 @@ static int mend_holes(struct salvage *sv, const struct fix *hole, size_t n,
 	if (!out)
 		return -ENOMEM;
 	OWFS_RETRY(sv->fs, ret, cut(sv, &hole[0]));
+	first &= sv->fs->fs_super.root[0].gen == gen;
 	for (i = 1; i < n && !ret; i++)
 		ret = cut(sv, &hole[i]);
 	for (i = 0; i < n && !ret; i++)
 		ret = fill(sv, &hole[i], &out[i].saved);
 	if (!ret)
-		ret = take_apart(sv, &sus);
-	for (i = 0; i < n && !ret && first; i++)
-		if (!hole[i].value && !out[i].saved)
-			ret = fix_older(sv->ck, sv->fs, &hole[i],
-					&sv->st.claims, &sus, &out[i].named);
+		ret = strays_claim(&sv->st);
+	if (!ret && first)
+		ret = ask_before(sv, hole, n, &sus, out);
+	if (!ret)
+		ret = take_apart(sv, hole, n, out, &sus);
 	if (!ret)
 		ret = plant(sv, &sus);
 	if (!ret)
@@ -267,13 +335,13 @@ static size_t side_by_side(const struct fix *hole, size_t n)
 }
 
 /*
- * All at once if they are few, so that the commit before can still be used; else
+ * All at once if there is room, so that the commit before can still be used; else
  * those that have to be.
  */
 static int mend_all(struct salvage *sv, const struct fixlist *l)
 {
 	struct fixes *fx = sv->ck->fixes;
-	bool at_once = l->n <= MAX_AT_ONCE && !fx->small_steps;
+	bool at_once = !fx->small_steps;
 	size_t i, n;
 	int ret = 0;
 

@@ -4,14 +4,17 @@
  *
  * A pass of its own commit: the bitmaps that are wrong and the nodes above
  * them go to slots that neither of the last two commits names, then a
- * superblock names the new root, for the last commit and the one before alike,
- * since the map of that one may be no better.  Trees are not touched.
+ * superblock names the new root.  Trees are not touched.  It does so for the last
+ * commit and the one before alike; but if the tree of the last has holes, and the
+ * map of the one before is sound, that one stays as it is: what was lost may be
+ * in it.
  *
  * While something in the tree waits for its repair, or part of it cannot be
  * read, nothing becomes free: what seems to belong to nobody may be what the
  * repair brings back.  Of a group whose bitmap is lost nobody can say that: of
  * what is lost below the tree's holes as well, nothing there is protected, for
- * nothing could be proved of it (stray.c).
+ * nothing could be proved of it (stray.c).  The same where a node of the map is
+ * lost and an older bitmap has been found instead.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +30,8 @@
 struct remap {
 	struct check *ck;
 	struct owfs_freemap *fm;
+	struct owfs_freemap *before;	/* that of the commit before; NULL: it goes */
+	uint64_t freed;			/* blocks that only that one uses */
 	owfs_gen_t gen;
 	bool exact;
 	size_t nwords;
@@ -55,16 +60,33 @@ static void wanted_bits(struct remap *rm, uint64_t g, bool known)
 		add_bits(rm->want, rm->map, rm->nwords);
 }
 
+/* What the commit before uses in group @g, and the last does not. */
+static int count_freed(struct remap *rm, uint64_t g)
+{
+	size_t w;
+	int ret;
+
+	if (!rm->before)
+		return 0;
+	ret = owfs_freemap_load(rm->before, g, rm->map, rm->pins);
+	for (w = 0; w < rm->nwords && !ret; w++)
+		rm->map[w] &= ~rm->want[w];
+	if (!ret)
+		rm->freed += owfs_bitmap_weight(rm->map, rm->nwords);
+	return ret;
+}
+
 static int remap_group(struct remap *rm, uint64_t g)
 {
 	int ret = owfs_freemap_load(rm->fm, g, rm->map, rm->pins);
+	bool known = !ret && !owfs_freemap_is_guess(rm->fm, g);
 
 	if (ret == -ENOMEM)
 		return ret;
-	wanted_bits(rm, g, !ret);
-	if (!ret && !memcmp(rm->map, rm->want, rm->nwords * sizeof(uint64_t)))
-		return 0;
-	return owfs_freemap_store(rm->fm, rm->gen, g, rm->want);
+	wanted_bits(rm, g, known);
+	if (ret || memcmp(rm->map, rm->want, rm->nwords * sizeof(uint64_t)))
+		ret = owfs_freemap_store(rm->fm, rm->gen, g, rm->want);
+	return ret ? ret : count_freed(rm, g);
 }
 
 static int remap_groups(struct remap *rm)
@@ -95,7 +117,26 @@ static int remap_commit(struct remap *rm)
 	if (ret)
 		return ret;
 	owfs_freemap_root(rm->fm, &root.map);
-	return fix_commit(rm->ck, &root, rm->gen);
+	root.map.freed_blocks = rm->freed;
+	return rm->before ? fix_commit_last(rm->ck, &root, rm->gen) :
+			    fix_commit(rm->ck, &root, rm->gen);
+}
+
+/* Only if there is something to be had from it, and no doubt about what it uses. */
+static int open_before(struct remap *rm)
+{
+	struct check *ck = rm->ck;
+	const struct owfs_freemap_param p = {
+		.bd = ck->bd,
+		.geo = &ck->geo,
+		.seed = ck->sb.csum_seed,
+		.cur = ck->sb.root[1].map,
+	};
+
+	if (!ck->holes || !ck->sb.root[1].gen || ck->fixes->on_the_way ||
+	    ck->map_before_bad)
+		return 0;
+	return owfs_freemap_open(&rm->before, &p);
 }
 
 static int remap_open(struct remap *rm)
@@ -109,6 +150,7 @@ static int remap_open(struct remap *rm)
 		.prev = ck->sb.root[1].map,
 		.mend = ck->sb.root[0].gen,
 	};
+	int ret;
 
 	rm->nwords = OWFS_BITMAP_WORDS(ck->geo.group_blocks);
 	rm->map = calloc(3 * rm->nwords, sizeof(uint64_t));
@@ -116,7 +158,8 @@ static int remap_open(struct remap *rm)
 		return -ENOMEM;
 	rm->want = rm->map + rm->nwords;
 	rm->pins = rm->want + rm->nwords;
-	return owfs_freemap_open(&rm->fm, &p);
+	ret = owfs_freemap_open(&rm->fm, &p);
+	return ret ? ret : open_before(rm);
 }
 
 int fix_map(struct check *ck, bool exact)
@@ -128,6 +171,7 @@ int fix_map(struct check *ck, bool exact)
 		ret = fix_claim(ck, &rm.gen);
 	if (!ret)
 		ret = remap_commit(&rm);
+	owfs_freemap_close(rm.before);
 	owfs_freemap_close(rm.fm);
 	free(rm.map);
 	return ret;

@@ -37,6 +37,8 @@ struct older {
 	const char *whence;
 	owfs_gen_t gen;
 	const struct usedmap *claims;	/* besides those of the check */
+	const struct key_ranges *covered;	/* by leaves of the last commit; or NULL */
+	bool torn;			/* something of it could not be read */
 	owfs_ino_t first;		/* that there was; 0: none */
 	struct older_item *v;
 	size_t n, cap;
@@ -146,10 +148,20 @@ static void tell(const struct older *o, owfs_ino_t ino, const char *what,
 
 /* --------------------------------------------------------------- putting there */
 
+/* The blocks of an extent; false: it is none. */
+static bool extent_of(const struct older *o, const struct older_item *item,
+		      struct owfs_extent *ext)
+{
+	return owfs_key_type(&item->key) == OWFS_ITEM_EXTENT &&
+	       !owfs_extent_from_disk(&o->ck->geo, o->gen, &item->key,
+				      o->bytes + item->at, item->len, ext);
+}
+
 /* [i, i + n), all or, for want of room, none. */
 static int put_some(struct older *o, owfs_ino_t ino, size_t i, size_t n)
 {
 	struct owfs_key key[AT_ONCE];
+	struct owfs_extent ext;
 	struct owfs_trans tr;
 	size_t j;
 	int ret = 0;
@@ -158,14 +170,20 @@ static int put_some(struct older *o, owfs_ino_t ino, size_t i, size_t n)
 		key[j] = o->v[i + j].key;
 		key[j] = owfs_key(ino, owfs_key_type(&key[j]), key[j].off);
 		ret = owfs_btree_prefetch(o->fs->fs_bt, &key[j]);
+		if (!ret && extent_of(o, &o->v[i + j], &ext))
+			ret = owfs_alloc_load(o->fs->fs_al, ext.fsblock, ext.len);
 	}
 	if (!ret)
 		ret = tree_begin(o->fs, &tr, (unsigned int)n);
 	if (ret)
 		return ret;
-	for (j = 0; j < n && !tr.err; j++)
+	for (j = 0; j < n && !tr.err; j++) {
 		tree_store(&tr, &key[j], o->bytes + o->v[i + j].at,
 			   o->v[i + j].len);
+		/* the last commit may have let go of them */
+		if (extent_of(o, &o->v[i + j], &ext))
+			owfs_alloc_reclaim(o->fs->fs_al, ext.fsblock, ext.len);
+	}
 	return owfs_trans_end(&tr);
 }
 
@@ -221,10 +239,7 @@ static uint64_t blocks_of(const struct older *o)
 	size_t i;
 
 	for (i = 0; i < o->n; i++)
-		if (owfs_key_type(&o->v[i].key) == OWFS_ITEM_EXTENT &&
-		    !owfs_extent_from_disk(&o->ck->geo, o->gen, &o->v[i].key,
-					   o->bytes + o->v[i].at, o->v[i].len,
-					   &ext))
+		if (extent_of(o, &o->v[i], &ext))
 			blocks += ext.len;
 	return blocks;
 }
@@ -348,6 +363,23 @@ static bool is_wanted(const struct older *o, const struct owfs_key *key)
 	       tree_get(o->fs, *key, &byte, 1) == -ENOENT;
 }
 
+/* Does a leaf of the last commit say what has become of this one? */
+static bool is_covered(const struct older *o, const void *leaf)
+{
+	const struct key_ranges *kr = o->covered;
+	struct owfs_key first = owfs_node_first(leaf), last = owfs_node_last(leaf);
+	size_t lo = 0, hi = kr ? kr->n : 0, mid;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (owfs_key_cmp(&kr->v[mid].last, &first) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return kr && lo < kr->n && owfs_key_cmp(&kr->v[lo].first, &last) <= 0;
+}
+
 static int take_node(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
 		     const void *data)
 {
@@ -356,7 +388,9 @@ static int take_node(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
 	int ret = 0;
 
 	(void)ptr;
-	for (i = 0; !level && i < owfs_node_nitems(data) && !ret; i++) {
+	if (level || !owfs_node_nitems(data) || is_covered(o, data))
+		return 0;
+	for (i = 0; i < owfs_node_nitems(data) && !ret; i++) {
 		struct owfs_key key = owfs_leaf_key(data, i);
 
 		if (is_wanted(o, &key))
@@ -376,15 +410,25 @@ static int end(struct older *o, int ret)
 }
 
 /* What cannot be read is lost there, too. */
+static int skip_torn(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
+		     int err)
+{
+	struct older *o = ctx;
+
+	o->torn = true;
+	return pass2_skip_bad(o->ck, ptr, level, err);
+}
+
 int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
-	      const struct usedmap *claims, struct suspects *sus, bool *named)
+	      const struct usedmap *claims, const struct key_ranges *covered,
+	      struct suspects *sus, struct outcome *out)
 {
 	const struct owfs_root *root = &ck->sb.root[1];
 	struct older o = { .ck = ck, .fs = fs, .sus = sus, .hole = hole,
-			   .claims = claims, .whence = "the commit before",
-			   .gen = root->gen };
+			   .claims = claims, .covered = covered,
+			   .whence = "the commit before", .gen = root->gen };
 	const struct owfs_btree_visitor v = {
-		.enter = take_node, .bad = pass2_skip_bad, .ctx = &o,
+		.enter = take_node, .bad = skip_torn, .ctx = &o,
 		.from = &hole->key, .to = &hole->last };
 	struct owfs_btree *bt;
 	int ret;
@@ -399,7 +443,8 @@ int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
 	ck->mute = false;
 	owfs_btree_close(bt);
 	ret = end(&o, ret);
-	*named = o.first == owfs_key_ino(&hole->key);
+	out->named = o.first == owfs_key_ino(&hole->key);
+	out->whole = !o.torn;
 	return ret;
 }
 

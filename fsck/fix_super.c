@@ -92,3 +92,11 @@ int fix_commit(struct check *ck, const struct owfs_root *root, owfs_gen_t gen)
 	ck->fixes->on_the_way = false;
 	return fix_super_write(ck);
 }
+
+int fix_commit_last(struct check *ck, const struct owfs_root *root,
+		    owfs_gen_t gen)
+{
+	ck->sb.root[0] = *root;
+	ck->sb.root[0].gen = gen;
+	return fix_super_write(ck);
+}

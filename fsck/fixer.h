@@ -22,6 +22,9 @@ int fix_claim(struct check *ck, owfs_gen_t *gen);
  * which fix_claim() gave.
  */
 int fix_commit(struct check *ck, const struct owfs_root *root, owfs_gen_t gen);
+/* ... or the last commit only, beside the one before as it is. */
+int fix_commit_last(struct check *ck, const struct owfs_root *root,
+		    owfs_gen_t gen);
 
 /* ------------------------------------------------------------- fix_map.c */
 
@@ -79,14 +82,28 @@ int suspects_add(struct suspects *s, owfs_ino_t was, owfs_ino_t ino);
 /* Names in lost+found, which say so, if there can be any. */
 int suspects_name(struct owfs_fs *fs, const struct suspects *s);
 
+/* Ranges of keys, ascending, that do not touch. */
+struct key_ranges {
+	struct key_range { struct owfs_key first, last; } *v;
+	size_t n;
+};
+
+/* What has become of a hole. */
+struct outcome {
+	size_t saved;		/* nodes from below it */
+	bool named;		/* the inode that it begins in had something there */
+	bool whole;		/* the commit before could be asked about all of it */
+};
+
 /*
  * Put what the commit before has of a hole's keys there, as far as there is
- * room.  A file of which somebody has blocks, in use as the check has seen it or
- * among the @claims, is among *@sus instead.  Before anything else was committed.
- * *@named: the inode that the hole begins in had something there.
+ * room, but for its leaves that touch what is @covered by leaves of the last one.
+ * A file of which somebody has blocks, in use as the check has seen it or among
+ * the @claims, is among *@sus instead.  Before anything else was committed.
  */
 int fix_older(struct check *ck, struct owfs_fs *fs, const struct fix *hole,
-	      const struct usedmap *claims, struct suspects *sus, bool *named);
+	      const struct usedmap *claims, const struct key_ranges *covered,
+	      struct suspects *sus, struct outcome *out);
 /* The same for the items of an older leaf, unless they are there. */
 int fix_older_leaf(struct check *ck, struct owfs_fs *fs,
 		   const struct owfs_ptr *leaf, const struct usedmap *claims,

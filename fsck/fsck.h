@@ -108,6 +108,7 @@ struct check {
 	/* the commit being checked */
 	const struct owfs_root *root;
 	unsigned int problems_before;	/* of the commit before, when seen */
+	bool map_before_bad;		/* ... and its space map was not sound */
 	struct owfs_btree *bt;
 	bool holes;			/* part of the tree could not be read */
 	bool cut_next;			/* the hole that comes is to be cut out */

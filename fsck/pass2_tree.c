@@ -164,9 +164,8 @@ static void hole(void *ctx, const struct owfs_ptr *ptr, unsigned int level,
 {
 	struct check *ck = ctx;
 
-	(void)ptr;
 	if (ck->cut_next)
-		fix_cut(ck, level, *low, *last);
+		fix_cut(ck, ptr, level, *low, *last);
 	ck->cut_next = false;
 }
 

@@ -16,7 +16,8 @@ struct stray {
 	bool dead;			/* a file has its block by now */
 	bool proven;			/* a pointer says that it ought to be there */
 	bool old;			/* newer metadata has blocks of its files */
-	bool apart;			/* ... to be taken apart */
+	bool apart;			/* not to be believed as it is: its items are asked
+					   for where nothing else is known */
 };
 
 /* The highest first; of one level in the order of keys, the newest first. */
@@ -42,5 +43,7 @@ struct stray *stray_at(const struct strays *st, const struct owfs_ptr *ptr);
 int strays_drop_dead(struct strays *st);
 /* ... say of each leaf whether it is old, and note what is claimed. */
 int strays_judge(struct strays *st);
+/* From now on only what is taken claims blocks. */
+int strays_claim(struct strays *st);
 
 #endif

@@ -227,3 +227,16 @@ int strays_judge(struct strays *st)
 	free(leaf);
 	return ret;
 }
+
+int strays_claim(struct strays *st)
+{
+	size_t i;
+	int ret = 0;
+
+	usedmap_free(&st->claims);
+	usedmap_init(&st->claims, &st->ck->geo);
+	for (i = 0; i < st->n && !ret; i++)
+		if (!st->v[i].level && st->v[i].taken)
+			ret = leaf_blocks(st, &st->v[i], true);
+	return ret;
+}

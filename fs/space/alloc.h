@@ -98,6 +98,13 @@ void owfs_alloc_unstage(struct owfs_alloc *al, owfs_fsblock_t start,
 void owfs_alloc_use(struct owfs_alloc *al, owfs_fsblock_t start, uint64_t len);
 
 /*
+ * fsck: blocks that only the commit before has are used again in the open
+ * generation; what is used already stays so, and what is free.  Loaded; in a
+ * transaction.
+ */
+void owfs_alloc_reclaim(struct owfs_alloc *al, owfs_fsblock_t start, uint64_t len);
+
+/*
  * @copies (1 or 2) blocks for one node, used in the open generation at once,
  * consuming as many reserved ones; two copies lie apart where they can.  In a
  * transaction; no I/O.

@@ -68,6 +68,46 @@ void owfs_alloc_use(struct owfs_alloc *al, owfs_fsblock_t start, uint64_t len)
 	pthread_mutex_unlock(&al->lock);
 }
 
+/* 1: block @bit was pinned, and is used. */
+static uint32_t reclaim_one(struct owfs_group *grp, uint32_t bit)
+{
+	unsigned int role;
+
+	for (role = 0; role < 3; role++) {
+		if (!owfs_bitmap_test(grp->freed[role], bit))
+			continue;
+		owfs_bitmap_clear(grp->freed[role], bit, 1);
+		owfs_bitmap_set(grp->open, bit, 1);
+		grp->nr_freed[role]--;
+		grp->nr_used++;
+		return 1;
+	}
+	return 0;
+}
+
+void owfs_alloc_reclaim(struct owfs_alloc *al, owfs_fsblock_t start, uint64_t len)
+{
+	struct owfs_group *grp;
+	uint32_t bit, n = 0;
+	uint64_t i;
+	bool newly = false;
+
+	if (owfs_group_lock_loaded(al, owfs_geo_group_of(&al->geo, start), &grp))
+		return;
+	bit = bit_of(al, grp, start);
+	for (i = 0; i < len; i++)
+		n += reclaim_one(grp, bit + (uint32_t)i);
+	if (n)
+		newly = owfs_group_mark_dirty(grp);
+	pthread_mutex_unlock(&grp->lock);
+	if (newly)
+		owfs_group_list_dirty(al, grp);
+	pthread_mutex_lock(&al->lock);
+	al->pinned -= n;
+	al->used += n;
+	pthread_mutex_unlock(&al->lock);
+}
+
 static int complain(struct owfs_alloc *al, const char *what,
 		    owfs_fsblock_t start, uint64_t len)
 {

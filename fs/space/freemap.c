@@ -448,6 +448,18 @@ int owfs_freemap_load(struct owfs_freemap *fm, uint64_t g, uint64_t *cur,
 	return ret;
 }
 
+bool owfs_freemap_is_guess(struct owfs_freemap *fm, uint64_t g)
+{
+	const struct owfs_map_node *node;
+	bool guess = false;
+
+	pthread_mutex_lock(&fm->lock);
+	for (node = node_lookup(fm, 1, g); node; node = node->parent)
+		guess |= node->mended;
+	pthread_mutex_unlock(&fm->lock);
+	return guess;
+}
+
 /* ----------------------------------------------------------------- storing */
 
 /* A slot that neither of the last two durable commits names. */

@@ -74,6 +74,11 @@ int owfs_freemap_next(struct owfs_freemap *fm, uint64_t from, uint32_t want,
  */
 int owfs_freemap_load(struct owfs_freemap *fm, uint64_t g, uint64_t *cur,
 		      uint64_t *pins);
+/*
+ * fsck: what was loaded of group @g is a guess, since a node above it could not
+ * be read: it may be what an older commit had.
+ */
+bool owfs_freemap_is_guess(struct owfs_freemap *fm, uint64_t g);
 /* The bits of a group that was never written. */
 void owfs_freemap_untouched(const struct owfs_geo *geo, uint64_t g,
 			    uint64_t *bits);

@@ -78,10 +78,10 @@ static const struct way lost = {
 	.whence = "the commit before",
 };
 
-/* ... and so is the directory that names it, with all pointers. */
+/* ... and so is the directory that names it, with all pointers of both. */
 static const struct way stale = {
 	.first = "delete extent:old:0\n", .hit = "stale",
-	.more = "zero leaf:0\nzero root\n",
+	.more = "zero leaf:0\nzero root\ncommit before\nzero root\n",
 	.whence = "an older leaf",
 };
 
