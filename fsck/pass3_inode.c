@@ -184,6 +184,20 @@ static void mend_time(struct owfs_time_disk *t)
 }
 
 /*
+ * One bit that cannot be was flipped, and says nothing against the others; of
+ * several nobody knows what they are.
+ */
+static uint32_t mend_flags(uint32_t flags, uint32_t mode, bool intents)
+{
+	uint32_t wrong = flags & ~owfs_attr_flags_possible(mode);
+
+	flags &= ~(wrong | OWFS_INODE_INTENTS);
+	if (wrong & (wrong - 1))
+		flags = 0;
+	return flags | (intents ? OWFS_INODE_INTENTS : 0);
+}
+
+/*
  * Fields that cannot be what was written, each by itself.  The type is taken
  * from the items the inode has; sums are right, parents a later pass's.
  */
@@ -209,7 +223,8 @@ static void mend_fields(const struct object *obj, struct owfs_inode_item *d)
 	if (S_ISLNK(mode))
 		d->size = cpu_to_le64(obj->target_len);
 	d->nblocks = cpu_to_le64(obj->blocks);
-	d->flags = cpu_to_le32(obj->intents.n ? OWFS_INODE_INTENTS : 0);
+	d->flags = cpu_to_le32(mend_flags(le32_to_cpu(d->flags), mode,
+					  obj->intents.n));
 	mend_time(&d->atime);
 	mend_time(&d->mtime);
 	mend_time(&d->ctime);
