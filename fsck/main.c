@@ -86,9 +86,9 @@ static struct owfs_check_param check_param(struct run *run,
 					   const struct owfs_msg *msg)
 {
 	return (struct owfs_check_param){
+		/* a repair may go back there, and one cut short has left it */
 		.commits = OWFS_CHECK_CURRENT |
-			   (run->o->force && !run->online ?
-			    OWFS_CHECK_PREVIOUS : 0),
+			   (run->online ? 0 : OWFS_CHECK_PREVIOUS),
 		.kept = run->online ? online_kept(run->online) : NULL,
 		.msg = msg,
 		.max_lines = run->o->verbose ? 10000 : 0,
