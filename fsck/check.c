@@ -205,6 +205,7 @@ static int check_commit(struct check *ck, const struct owfs_root *root)
 	usedmap_init(&ck->maybe, &ck->geo);
 	usedmap_init(&ck->freed, &ck->geo);
 	usedmap_init(&ck->shared, &ck->geo);
+	usedmap_init(&ck->lost, &ck->geo);
 	ret = check_open_tree(ck, root, &ck->bt);
 	if (!ret)
 		ret = run_commit(ck);
@@ -220,6 +221,7 @@ static int check_commit(struct check *ck, const struct owfs_root *root)
 	usedmap_free(&ck->maybe);
 	usedmap_free(&ck->freed);
 	usedmap_free(&ck->shared);
+	usedmap_free(&ck->lost);
 	/* what is wrong with a copy the next commit shall hear, too */
 	owfs_bufcache_shrink(ck->bc, true);
 	ck->root = NULL;

@@ -163,7 +163,8 @@ void fixes_new_round(struct fixes *fx)
 		.on_the_way = fx->on_the_way,
 		.small_steps = fx->small_steps,
 		.salvaged = fx->salvaged,
-		.nameless = fx->nameless, .nnameless = fx->nnameless };
+		.nameless = fx->nameless, .nnameless = fx->nnameless,
+		.claimed = fx->claimed, .nclaimed = fx->nclaimed };
 	int i;
 
 	for (i = 0; i < FIX_PHASES; i++)
@@ -177,6 +178,9 @@ void fixes_free(struct fixes *fx)
 	free(fx->nameless);
 	fx->nameless = NULL;
 	fx->nnameless = 0;
+	free(fx->claimed);
+	fx->claimed = NULL;
+	fx->nclaimed = 0;
 	free(fx->said);
 	fx->said = NULL;
 	fx->said_size = fx->nsaid = 0;

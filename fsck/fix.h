@@ -11,6 +11,7 @@
 #define OWFS_FSCK_FIX_H
 
 #include "problem.h"
+#include "space/geo.h"
 #include "tree/key.h"
 
 struct check;
@@ -83,6 +84,8 @@ struct fixes {
 	bool salvaged;			/* items were lost with their nodes */
 	owfs_ino_t *nameless;		/* to be told when they have names */
 	size_t nnameless;
+	struct claimed { owfs_fsblock_t start; uint64_t len; } *claimed;
+	size_t nclaimed;		/* by files that are lost; see owners.c */
 	int err;			/* no memory for a note */
 
 	/* of this round */
@@ -120,6 +123,12 @@ void fixes_free(struct fixes *fx);
 unsigned int fixes_gone(const struct fixes *fx);
 /* So many notes, over all phases. */
 size_t fixes_pending(const struct fixes *fx);
+
+/*
+ * A file of which only an older state is left had those blocks, and another has
+ * them now: that one is named in the next round.
+ */
+int owners_claimed(struct fixes *fx, owfs_fsblock_t start, uint64_t len);
 
 /* Notes; what the problem was is remembered from problem(). */
 void fix_touch(struct check *ck, struct owfs_key key);

@@ -222,14 +222,31 @@ static bool is_kept(const struct older *o, const struct older_item *item)
 	       (type == OWFS_ITEM_EXTENT && !is_claimed(o, item));
 }
 
-static void drop_claimed(struct older *o)
+/* Whoever has its blocks now is in doubt as well. */
+static int note_claim(const struct older *o, const struct older_item *item)
+{
+	struct owfs_extent ext;
+
+	if (owfs_key_type(&item->key) != OWFS_ITEM_EXTENT ||
+	    owfs_extent_from_disk(&o->ck->geo, o->gen, &item->key,
+				  o->bytes + item->at, item->len, &ext))
+		return 0;
+	return owners_claimed(o->ck->fixes, ext.fsblock, ext.len);
+}
+
+static int drop_claimed(struct older *o)
 {
 	size_t i, kept = 0;
+	int ret = 0;
 
-	for (i = 0; i < o->n; i++)
+	for (i = 0; i < o->n && !ret; i++) {
+		if (is_claimed(o, &o->v[i]))
+			ret = note_claim(o, &o->v[i]);
 		if (is_kept(o, &o->v[i]))
 			o->v[kept++] = o->v[i];
+	}
 	o->n = kept;
+	return ret;
 }
 
 static uint64_t blocks_of(const struct older *o)
@@ -296,8 +313,9 @@ static int save_rest(struct older *o)
 	bool saved;
 	int ret;
 
-	drop_claimed(o);
-	ret = borrow_inode(o, ino);
+	ret = drop_claimed(o);
+	if (!ret)
+		ret = borrow_inode(o, ino);
 	if (ret)
 		return ret;
 	saved = mend_first(o) && !owfs_trans_new_ino(o->fs, &new);

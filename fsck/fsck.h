@@ -120,6 +120,7 @@ struct check {
 	struct usedmap maybe;		/* named by what cannot be believed */
 	struct usedmap freed;		/* in use, and free by the map */
 	struct usedmap shared;		/* of extents that are not alone there */
+	struct usedmap lost;		/* of extents of files that are lost */
 	struct fixes *fixes;		/* NULL: look only */
 	int (*repair)(struct check *ck);
 	const struct owfs_env *env;

@@ -2,11 +2,42 @@
 /*
  * Whose data may not be what it was: files with blocks that were free by the
  * map, so that somebody may have written there since, and all owners of blocks
- * that have several, since nobody knows which of them is the right one.
+ * that have several, since nobody knows which of them is the right one.  One of
+ * several may be an extent that cannot be believed, or one of a file of which
+ * only an older state is left: who has the blocks now is not the right one for
+ * that.
  */
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
+#include "base/err.h"
 #include "fsck.h"
+
+int owners_claimed(struct fixes *fx, owfs_fsblock_t start, uint64_t len)
+{
+	struct claimed *v = realloc(fx->claimed,
+				    (fx->nclaimed + 1) * sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	fx->claimed = v;
+	v[fx->nclaimed++] = (struct claimed){ start, len };
+	return 0;
+}
+
+static int load_claimed(struct check *ck)
+{
+	const struct fixes *fx = ck->fixes;
+	owfs_fsblock_t dup;
+	size_t i;
+
+	for (i = 0; fx && i < fx->nclaimed; i++)
+		if (usedmap_add(&ck->lost, fx->claimed[i].start,
+				fx->claimed[i].len, &dup) < 0)
+			return -ENOMEM;
+	return 0;
+}
 
 static const char *doubt(const struct check *ck, const struct owfs_extent *ext)
 {
@@ -14,6 +45,10 @@ static const char *doubt(const struct check *ck, const struct owfs_extent *ext)
 		return "were marked free, and may hold what was written since";
 	if (usedmap_has(&ck->shared, ext->fsblock, ext->len))
 		return "have other owners, and hold what one of them wrote";
+	if (usedmap_has(&ck->maybe, ext->fsblock, ext->len))
+		return "have another owner that cannot be believed, and may hold what that one wrote";
+	if (usedmap_has(&ck->lost, ext->fsblock, ext->len))
+		return "had another owner, which is lost, and may hold what that one wrote";
 	return NULL;
 }
 
@@ -22,7 +57,7 @@ static int tell(struct check *ck, const struct owfs_key *key, const void *val,
 {
 	owfs_ino_t ino = owfs_key_ino(key);
 	struct owfs_extent ext;
-	char path[1024];
+	char path[1024], line[1300];
 	const char *what;
 
 	if (owfs_key_type(key) != OWFS_ITEM_EXTENT ||
@@ -32,16 +67,23 @@ static int tell(struct check *ck, const struct owfs_key *key, const void *val,
 	if (!what)
 		return 0;
 	path_of(ck, ino, path, sizeof(path));
-	owfs_msg(ck->param->msg, OWFS_MSG_WARN, "inode %" PRIu64
+	snprintf(line, sizeof(line), "inode %" PRIu64
 		 ": blocks %s: off=%" PRIu64 " blocks=%" PRIu64 " path=%s",
 		 ino, what, ext.off, ext.len, path);
+	if (!ck->fixes || fixes_is_news(ck->fixes, line))
+		owfs_msg(ck->param->msg, OWFS_MSG_WARN, "%s", line);
 	return 0;
 }
 
 int tell_owners(struct check *ck)
 {
-	if ((!ck->freed.blocks && !ck->shared.blocks) ||
-	    ck->root != &ck->sb.root[0])
+	int ret;
+
+	if (ck->root != &ck->sb.root[0])
 		return 0;
+	ret = load_claimed(ck);
+	if (ret || (!ck->freed.blocks && !ck->shared.blocks &&
+		    !ck->maybe.blocks && !ck->lost.blocks))
+		return ret;
 	return pass2_each_item(ck, tell);
 }
