@@ -162,6 +162,7 @@ void fixes_new_round(struct fixes *fx)
 		.nsaid = fx->nsaid, .round = fx->round + 1,
 		.on_the_way = fx->on_the_way,
 		.small_steps = fx->small_steps,
+		.no_room = fx->no_room,
 		.salvaged = fx->salvaged,
 		.nameless = fx->nameless, .nnameless = fx->nnameless,
 		.claimed = fx->claimed, .nclaimed = fx->nclaimed };

@@ -81,6 +81,7 @@ struct fixes {
 	unsigned int round;
 	bool on_the_way;		/* the commit before the last is a round's */
 	bool small_steps;		/* all holes at once were too much */
+	bool no_room;			/* for copies, and some blocks belong to nobody */
 	bool salvaged;			/* items were lost with their nodes */
 	owfs_ino_t *nameless;		/* to be told when they have names */
 	size_t nnameless;

@@ -229,12 +229,14 @@ static int copy_once(struct check *ck, struct owfs_fs *fs, owfs_ino_t ino,
 	return ret;
 }
 
+/* As far as there is room: another round goes on from there. */
 static int copy(struct check *ck, struct owfs_fs *fs,
 		const struct owfs_key *key)
 {
 	owfs_ino_t ino = owfs_key_ino(key);
 	struct owfs_extent ext;
 	uint64_t done = 0;
+	bool some = false;
 	int ret = get_extent(ck, fs, key, &ext);
 
 	while (!ret && ext.len) {
@@ -245,11 +247,12 @@ static int copy(struct check *ck, struct owfs_fs *fs,
 		}
 		if (ret)
 			break;
+		some = true;
 		ext.off += done;
 		ext.fsblock += done;
 		ext.len -= done;
 	}
-	return ret;
+	return ret == -ENOSPC && some ? 0 : ret;
 }
 
 int data_apply(struct check *ck, struct owfs_fs *fs, const struct fix *f)

@@ -279,17 +279,31 @@ static bool must_not_commit(const struct check *ck)
 				 (fx->refused_loss && map_lost));
 }
 
+/* Those of a phase for which there is no room do not keep the next one waiting. */
 static int apply_notes(struct check *ck)
 {
 	struct fixes *fx = ck->fixes;
-	int i;
+	int i, ret = 0;
 
 	if (fx->list[FIX_HOLES].n)
 		return fix_holes(ck);
-	for (i = 0; i < FIX_PHASES; i++)
+	for (i = 0; i < FIX_PHASES && !ret && !fx->applied; i++)
 		if (fx->list[i].n && !is_withheld(fx, i))
-			return apply_list(ck, &fx->list[i]);
-	return 0;
+			ret = apply_list(ck, &fx->list[i]);
+	return ret;
+}
+
+/* Nothing that waits would bring back what seems to belong to nobody. */
+static bool only_copies(const struct fixes *fx)
+{
+	size_t i;
+	int ph;
+
+	for (ph = 0; ph < FIX_PHASES; ph++)
+		for (i = 0; i < fx->list[ph].n; i++)
+			if (fx->list[ph].v[i].kind != FIX_COPY)
+				return false;
+	return true;
 }
 
 /* Blocks are only set free when nothing is left that might have owned them. */
@@ -329,7 +343,19 @@ static int apply_problems(struct check *ck)
 		return 0;
 	if (!any_notes(fx))
 		return apply_map(ck);
-	return fx->map_bad ? fix_map(ck, false) : apply_notes(ck);
+	if (fx->map_bad)
+		return fix_map(ck, false);
+	/* there may be room in what nobody owns */
+	if (fx->no_room && only_copies(fx)) {
+		fx->no_room = false;
+		return apply_map(ck);
+	}
+	ret = apply_notes(ck);
+	if (!ret && !fx->applied && only_copies(fx) && fx->map_leak) {
+		fx->no_room = true;	/* for the next round */
+		fx->applied++;
+	}
+	return ret;
 }
 
 /*
@@ -350,7 +376,9 @@ static int apply_round(struct check *ck)
 	if (ret || !fx->on_the_way || ck->holes)
 		return ret;
 	fx->on_the_way = false;
-	return move_commits(ck, &ck->sb.root[0]);
+	/* who looked for room has made commits, too */
+	ret = owfs_super_read(ck->bd, &ck->sb, &ck->slots, &ck->lower);
+	return ret ? ret : move_commits(ck, &ck->sb.root[0]);
 }
 
 /* ------------------------------------------------------------- all rounds */
