@@ -375,17 +375,30 @@ static void tell_no_undo(const struct options *o)
 		       o->path, o->undo);
 }
 
+static struct undo_id undo_id_of(const struct run *run)
+{
+	struct undo_id id = { .csum_seed = 0 };
+
+	if (!run->has_super)
+		return id;
+	memcpy(id.uuid, run->sb.uuid, sizeof(id.uuid));
+	id.csum_seed = run->sb.csum_seed;
+	return id;
+}
+
 /* From now on what is overwritten is kept, if that was asked for. */
 static int keep_undo(struct run *run)
 {
 	const char *file = run->o->undo;
+	struct undo_id id;
 	int ret;
 
 	if (!may_repair(run->o))
 		tell_no_undo(run->o);
 	if (!file || !may_repair(run->o))
 		return 0;
-	ret = undo_open(file, run->bd, &run->bd);
+	id = undo_id_of(run);
+	ret = undo_open(file, &id, run->bd, &run->bd);
 	if (ret == -EEXIST)
 		return complain(EXIT_OPERATION,
 				"%s is there already and may be wanted; give another name",
@@ -396,22 +409,57 @@ static int keep_undo(struct run *run)
 	return 0;
 }
 
+static void tell_undone(const struct run *run, const struct undo_report *r)
+{
+	if (r->left)
+		printf("%s: note: %" PRIu64 " bytes could not be read before they were overwritten, and are left as they are\n",
+		       run->o->path, r->left);
+	printf("%s: %" PRIu64 " write%s undone\n", run->o->path, r->writes,
+	       s(r->writes));
+}
+
+/* Something else stands where the repair has written. */
+static int refuse_undo(struct run *run, const struct undo_report *r)
+{
+	const char *file = run->o->restore, *path = run->o->path;
+	const struct undo_id none = { .csum_seed = 0 };
+	struct owfs_slots slots;
+	struct undo_id id;
+
+	run->has_super = !owfs_super_read(run->bd, &run->sb, &slots, NULL);
+	id = undo_id_of(run);
+	if (run->has_super && memcmp(&r->id, &none, sizeof(id)) &&
+	    memcmp(&r->id, &id, sizeof(id)))
+		return complain(EXIT_OPERATION,
+				"%s is of another filesystem than the one on %s; nothing was undone",
+				file, path);
+	return complain(EXIT_OPERATION,
+			"%s was changed since, or %s is of another device: byte %" PRIu64
+			" is neither what was there nor what came; nothing was undone",
+			path, file, r->at);
+}
+
 static int restore(struct run *run)
 {
 	const char *file = run->o->restore;
 	int fd = open(file, O_RDONLY | O_CLOEXEC), ret = -errno;
-	uint64_t n;
+	struct undo_report report;
 
 	if (fd >= 0) {
 		lock_in(run);
-		ret = undo_restore(fd, run->bd, &n);
+		ret = undo_restore(fd, run->bd, &report);
 		close(fd);
 	}
 	switch (ret) {
 	case 0:
-		printf("%s: %" PRIu64 " write%s undone\n", run->o->path, n,
-		       s(n));
+		tell_undone(run, &report);
 		return 0;
+	case -ESTALE:
+		return refuse_undo(run, &report);
+	case -EPROTONOSUPPORT:
+		return complain(EXIT_OPERATION,
+				"%s was made by an older fsck.owfs; use that one",
+				file);
 	case -ENODEV:
 		return complain(EXIT_OPERATION,
 				"%s is no file that --undo has made", file);

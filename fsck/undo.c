@@ -1,33 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The undo file: a layer over the device that saves before it writes. */
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/checksum.h"
-#include "base/endian.h"
 #include "base/err.h"
 #include "base/util.h"
 #include "undo.h"
-
-#define UNDO_MAGIC	0x4f444e555346574full	/* "OWFSUNDO" */
-#define RECORD_MAGIC	0x4452u
-#define CHUNK_MAX	(1u << 20)	/* one record's bytes at most */
-
-struct undo_header {
-	le64_t magic;
-	le64_t size;		/* of the device */
-	le64_t zero[2];
-};
-
-struct undo_record {
-	le32_t magic;
-	le32_t len;
-	le64_t pos;
-	le64_t csum;		/* of position, length and bytes */
-	le64_t zero;
-};
+#include "undo_file.h"
 
 struct undo_dev {
 	struct owfs_blkdev bd;
@@ -35,13 +17,8 @@ struct undo_dev {
 	int fd;
 	off_t end;
 	int err;		/* of keeping something */
-	unsigned char *buf;	/* CHUNK_MAX bytes */
+	unsigned char *buf;	/* a record's bytes and units */
 };
-
-static uint64_t record_csum(uint64_t pos, uint32_t len, const void *bytes)
-{
-	return owfs_checksum(pos ^ (uint64_t)len << 40, bytes, len);
-}
 
 /* ------------------------------------------------------------------ saving */
 
@@ -63,6 +40,15 @@ static int write_all(int fd, const void *buf, size_t len, off_t pos)
 	return 0;
 }
 
+static void mark_unread(struct undo_dev *u, size_t len, size_t at, size_t n)
+{
+	struct undo_unit *unit = undo_units(u->buf, len) + at / UNDO_UNIT;
+
+	memset(u->buf + at, 0, n);
+	for (n /= UNDO_UNIT; n--; unit++)
+		unit->flags = cpu_to_le32(UNDO_UNREAD);
+}
+
 /* What cannot be read cannot be kept, and is no loss; all else around it is. */
 static void read_old(struct undo_dev *u, size_t len, loff_t pos)
 {
@@ -74,38 +60,76 @@ static void read_old(struct undo_dev *u, size_t len, loff_t pos)
 		n = min_u64(len - at, OWFS_IO_ALIGN);
 		if (owfs_blkdev_read(u->below, u->buf + at, n,
 				     pos + (loff_t)at))
-			memset(u->buf + at, 0, n);
+			mark_unread(u, len, at, n);
 	}
 }
 
-static int save_chunk(struct undo_dev *u, size_t len, loff_t pos)
+/* Bytes that are to be written, taken piece by piece. */
+struct source {
+	const struct iovec *iov;
+	size_t off;		/* within the first */
+};
+
+static void take(struct source *s, unsigned char *to, size_t len)
+{
+	size_t n;
+
+	for (; len; len -= n, to += n) {
+		while (s->off == s->iov->iov_len) {
+			s->iov++;
+			s->off = 0;
+		}
+		n = min_u64(len, s->iov->iov_len - s->off);
+		memcpy(to, (const char *)s->iov->iov_base + s->off, n);
+		s->off += n;
+	}
+}
+
+/* The units of a record about @len bytes, with what comes. */
+static void learn_new(struct undo_dev *u, size_t len, struct source *new)
+{
+	struct undo_unit *unit = undo_units(u->buf, len);
+	unsigned char bytes[UNDO_UNIT];
+	size_t at;
+
+	for (at = 0; at < len; at += UNDO_UNIT, unit++) {
+		take(new, bytes, UNDO_UNIT);
+		*unit = (struct undo_unit){
+			.csum = cpu_to_le64(undo_unit_csum(bytes)) };
+	}
+}
+
+static int save_chunk(struct undo_dev *u, struct source *new, size_t len,
+		      loff_t pos)
 {
 	struct undo_record r = {
-		.magic = cpu_to_le32(RECORD_MAGIC),
+		.magic = cpu_to_le32(UNDO_RECORD),
 		.len = cpu_to_le32((uint32_t)len),
 		.pos = cpu_to_le64((uint64_t)pos),
 	};
 	int ret;
 
+	learn_new(u, len, new);
 	read_old(u, len, pos);
-	r.csum = cpu_to_le64(record_csum((uint64_t)pos, (uint32_t)len, u->buf));
+	r.csum = cpu_to_le64(undo_record_csum((uint64_t)pos, len, u->buf));
 	ret = write_all(u->fd, &r, sizeof(r), u->end);
 	if (!ret)
-		ret = write_all(u->fd, u->buf, len, u->end + (off_t)sizeof(r));
+		ret = write_all(u->fd, u->buf, undo_body(len),
+				u->end + (off_t)sizeof(r));
 	if (!ret && fdatasync(u->fd))
 		ret = -errno;
 	if (!ret)
-		u->end += (off_t)(sizeof(r) + len);
+		u->end += (off_t)(sizeof(r) + undo_body(len));
 	return ret;
 }
 
 /* After a failure none follows: it would begin within what that has left. */
-static int save(struct undo_dev *u, size_t len, loff_t pos)
+static int save(struct undo_dev *u, struct source new, size_t len, loff_t pos)
 {
 	while (len && !u->err) {
-		size_t n = min_u64(len, CHUNK_MAX);
+		size_t n = min_u64(len, UNDO_CHUNK);
 
-		u->err = save_chunk(u, n, pos);
+		u->err = save_chunk(u, &new, n, pos);
 		pos += (loff_t)n;
 		len -= n;
 	}
@@ -125,7 +149,7 @@ static int undo_writev(struct owfs_blkdev *bd, const struct iovec *iov,
 		       int iovcnt, size_t len, loff_t pos)
 {
 	struct undo_dev *u = container_of(bd, struct undo_dev, bd);
-	int ret = save(u, len, pos);
+	int ret = save(u, (struct source){ .iov = iov }, len, pos);
 
 	return ret ? ret : owfs_blkdev_writev(u->below, iov, iovcnt, len, pos);
 }
@@ -155,6 +179,11 @@ static void undo_close(struct owfs_blkdev *bd)
 	free(u);
 }
 
+int undo_error(const struct owfs_blkdev *bd)
+{
+	return container_of(bd, const struct undo_dev, bd)->err;
+}
+
 static const struct owfs_blkdev_ops undo_ops = {
 	.read = undo_read,
 	.writev = undo_writev,
@@ -163,22 +192,44 @@ static const struct owfs_blkdev_ops undo_ops = {
 	.close = undo_close,
 };
 
-static int write_header(struct undo_dev *u)
+static int write_header(struct undo_dev *u, const struct undo_id *id)
 {
 	struct undo_header h = {
 		.magic = cpu_to_le64(UNDO_MAGIC),
 		.size = cpu_to_le64(u->below->size),
+		.csum_seed = cpu_to_le64(id->csum_seed),
 	};
-	int ret = write_all(u->fd, &h, sizeof(h), 0);
+	int ret;
 
+	memcpy(h.uuid, id->uuid, sizeof(h.uuid));
+	h.csum = cpu_to_le64(undo_header_csum(&h));
+	ret = write_all(u->fd, &h, sizeof(h), 0);
 	u->end = sizeof(h);
 	if (!ret && fsync(u->fd))
 		ret = -errno;
 	return ret;
 }
 
-int undo_open(const char *path, struct owfs_blkdev *below,
-	      struct owfs_blkdev **bdp)
+/* The file has a name after a power cut, too. */
+static int sync_directory(const char *path)
+{
+	char *copy = strdup(path);
+	int fd, ret = 0;
+
+	if (!copy)
+		return -ENOMEM;
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(copy);
+	if (fd < 0)
+		return -errno;
+	if (fsync(fd))
+		ret = -errno;
+	close(fd);
+	return ret == -EINVAL ? 0 : ret;	/* no such thing there */
+}
+
+int undo_open(const char *path, const struct undo_id *id,
+	      struct owfs_blkdev *below, struct owfs_blkdev **bdp)
 {
 	struct undo_dev *u = calloc(1, sizeof(*u));
 	int ret = 0;
@@ -188,14 +239,16 @@ int undo_open(const char *path, struct owfs_blkdev *below,
 	u->below = below;
 	u->bd = *below;
 	u->bd.ops = &undo_ops;
-	u->buf = aligned_alloc(OWFS_IO_ALIGN, CHUNK_MAX);
+	u->buf = aligned_alloc(OWFS_IO_ALIGN, undo_body(UNDO_CHUNK));
 	u->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (!u->buf)
 		ret = -ENOMEM;
 	else if (u->fd < 0)
 		ret = -errno;
 	if (!ret)
-		ret = write_header(u);
+		ret = write_header(u, id);
+	if (!ret)
+		ret = sync_directory(path);
 	if (!ret) {
 		*bdp = &u->bd;
 		return 0;
@@ -206,116 +259,5 @@ int undo_open(const char *path, struct owfs_blkdev *below,
 	}
 	free(u->buf);
 	free(u);
-	return ret;
-}
-
-/* --------------------------------------------------------------- restoring */
-
-struct places {
-	off_t *v;
-	size_t n, cap;
-};
-
-static int note_place(struct places *p, off_t at)
-{
-	off_t *v;
-
-	if (p->n == p->cap) {
-		v = realloc(p->v, (2 * p->cap + 64) * sizeof(*v));
-		if (!v)
-			return -ENOMEM;
-		p->v = v;
-		p->cap = 2 * p->cap + 64;
-	}
-	p->v[p->n++] = at;
-	return 0;
-}
-
-/* 1: a whole record; 0: the end, or what is left of one never finished. */
-static int read_record(int fd, off_t at, off_t size, struct undo_record *r,
-		       unsigned char *buf)
-{
-	uint32_t len;
-
-	if (at + (off_t)sizeof(*r) > size)
-		return 0;
-	if (pread(fd, r, sizeof(*r), at) != sizeof(*r))
-		return -EIO;
-	len = le32_to_cpu(r->len);
-	if (le32_to_cpu(r->magic) != RECORD_MAGIC || len > CHUNK_MAX)
-		return -EFSBADCRC;
-	at += (off_t)sizeof(*r);
-	if (at + (off_t)len > size)
-		return 0;
-	if (pread(fd, buf, len, at) != (ssize_t)len)
-		return -EIO;
-	if (record_csum(le64_to_cpu(r->pos), len, buf) == le64_to_cpu(r->csum))
-		return 1;
-	/* torn, if nothing comes after it */
-	return at + (off_t)len == size ? 0 : -EFSBADCRC;
-}
-
-static int find_records(int fd, off_t size, struct places *p,
-			unsigned char *buf, uint64_t device)
-{
-	off_t at = sizeof(struct undo_header);
-	struct undo_record r;
-	int ret;
-
-	while ((ret = read_record(fd, at, size, &r, buf)) == 1) {
-		if (le64_to_cpu(r.pos) > device ||
-		    le32_to_cpu(r.len) > device - le64_to_cpu(r.pos))
-			return -EFSBADCRC;
-		ret = note_place(p, at);
-		if (ret)
-			return ret;
-		at += (off_t)(sizeof(r) + le32_to_cpu(r.len));
-	}
-	return ret;
-}
-
-static int put_back(int fd, off_t size, const struct places *p,
-		    unsigned char *buf, struct owfs_blkdev *bd)
-{
-	struct undo_record r;
-	size_t i;
-	int ret;
-
-	for (i = p->n; i-- > 0; ) {
-		ret = read_record(fd, p->v[i], size, &r, buf);
-		if (ret != 1)
-			return ret ? ret : -EIO;
-		ret = owfs_blkdev_write(bd, buf, le32_to_cpu(r.len),
-					(loff_t)le64_to_cpu(r.pos));
-		if (ret)
-			return ret;
-	}
-	return owfs_blkdev_flush(bd);
-}
-
-static int check_header(int fd, const struct owfs_blkdev *bd)
-{
-	struct undo_header h;
-
-	if (pread(fd, &h, sizeof(h), 0) != sizeof(h) ||
-	    le64_to_cpu(h.magic) != UNDO_MAGIC)
-		return -ENODEV;
-	return le64_to_cpu(h.size) == bd->size ? 0 : -EINVAL;
-}
-
-int undo_restore(int fd, struct owfs_blkdev *bd, uint64_t *n)
-{
-	unsigned char *buf = aligned_alloc(OWFS_IO_ALIGN, CHUNK_MAX);
-	struct places p = { NULL, 0, 0 };
-	off_t size = lseek(fd, 0, SEEK_END);
-	int ret = buf ? check_header(fd, bd) : -ENOMEM;
-
-	if (!ret)
-		ret = find_records(fd, size, &p, buf, bd->size);
-	if (!ret)
-		ret = put_back(fd, size, &p, buf, bd);
-	*n = p.n;
-	free(p.v);
-	free(buf);
 	return ret;
 }

@@ -40,13 +40,35 @@ t_expect 8 "$FSCK" --restore "$T/bad" "$IMG"
 t_same 'the image' "$(cksum < "$IMG")" "$after"
 
 # a last record that was never finished is of a write that was never begun
+cp --sparse=always "$IMG" "$T/repaired"
 t_expect_out 'writes undone' "$FSCK" --restore "$T/undo" "$IMG"
 t_same 'the image' "$(cksum < "$IMG")" "$before"
+t_expect 0 "$FSCK" --restore "$T/undo" "$IMG"
+t_same 'the image, undone again' "$(cksum < "$IMG")" "$before"
 t_expect 4 "$FSCK" -f -n "$IMG"
 cp "$T/undo" "$T/torn"
 printf 'RD\0\0\377\377\0\0' >> "$T/torn"
-t_expect 1 "$FSCK" -f -y "$IMG"
+cp --sparse=always "$T/repaired" "$IMG"
 t_expect 0 "$FSCK" --restore "$T/torn" "$IMG"
+t_same 'the image' "$(cksum < "$IMG")" "$before"
+
+# changed since, another filesystem of the same size, an older file: not written
+t_expect 1 "$FSCK" -f -y "$IMG"
+after=$(cksum < "$IMG")
+t_expect 8 "$FSCK" --restore "$T/undo" "$IMG"
+t_expect_out 'was changed since, or .*; nothing was undone' \
+	"$FSCK" --restore "$T/undo" "$IMG"
+t_same 'the image' "$(cksum < "$IMG")" "$after"
+"$MKFS" -q "$T/another" 16M
+after=$(cksum < "$T/another")
+t_expect 8 "$FSCK" --restore "$T/undo" "$T/another"
+t_expect_out 'is of another filesystem than .*; nothing was undone' \
+	"$FSCK" --restore "$T/undo" "$T/another"
+t_same 'the other image' "$(cksum < "$T/another")" "$after"
+cp "$T/undo" "$T/older"
+printf O | dd of="$T/older" bs=1 seek=7 conv=notrunc status=none
+t_expect_out 'was made by an older fsck.owfs' "$FSCK" --restore "$T/older" "$IMG"
+
 # no room for it: nothing is written, and the next try finds nothing there
 t_image 16M
 dd if=/dev/zero of="$IMG" bs=4096 seek=16 count=1 conv=notrunc status=none
