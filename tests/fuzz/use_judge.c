@@ -294,14 +294,28 @@ static bool look_repaired(struct use_look *l, struct emubd *e,
 	return !l->err && !rep.left.problems;
 }
 
-/* What would be there if it had ended in time, before damage was met. */
+static owfs_gen_t last_commit(struct emubd *e)
+{
+	struct owfs_super sb;
+	struct owfs_slots slots;
+
+	return owfs_super_read(emubd_blkdev(e), &sb, &slots, NULL) ? 0 :
+	       sb.root[0].gen;
+}
+
+/*
+ * What would be there if it had ended in time, before damage was met.  If nothing
+ * of what had been done was committed, which an aborted transaction keeps it from,
+ * that is what was there in the first place.
+ */
 static struct emubd *ended_before(const struct run *r)
 {
 	struct emubd *e = emubd_fork(r->u->damaged);
 	struct owfs_fs *fs;
 	size_t i;
 
-	if (!r->done || rig_mount(&fs, e, r->u->env, 0, NULL))
+	if (!r->done || last_commit(r->e) == last_commit(e) ||
+	    rig_mount(&fs, e, r->u->env, 0, NULL))
 		return e;
 	for (i = 0; i < r->done; i++) {
 		rig_apply(fs, &r->u->op[i]);
