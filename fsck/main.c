@@ -37,6 +37,7 @@ struct run {
 	struct owfs_blkdev *bd;
 	struct owfs_super sb;		/* as it was at first */
 	bool has_super;			/* it could be read */
+	bool keeps;			/* what it overwrites, with --undo */
 	struct online *online;		/* it is mounted; else NULL */
 	struct progress progress;
 	FILE *out;			/* where problems go */
@@ -284,6 +285,13 @@ static int status_of(const struct run *run, const struct owfs_check_report *r)
 	return EXIT_LEFT | (run->o->mode == 'p' ? corrected : 0);
 }
 
+static int no_more_undo(const struct run *run, int status)
+{
+	return complain(status | EXIT_OPERATION,
+			"cannot keep more in %s, so nothing more is repaired: %s",
+			run->o->undo, strerror(-undo_error(run->bd)));
+}
+
 static int verdict(struct run *run, int ret, const struct owfs_check_report *r)
 {
 	const char *path = run->o->path;
@@ -294,6 +302,8 @@ static int verdict(struct run *run, int ret, const struct owfs_check_report *r)
 	if (r->problems && ret != -ENODEV)
 		tell_problems(run, r);
 	flush_lines(run);
+	if (run->keeps && undo_error(run->bd))
+		return no_more_undo(run, status);
 	switch (ret) {
 	case 0:
 		if (!r->problems)
@@ -406,6 +416,7 @@ static int keep_undo(struct run *run)
 	if (ret)
 		return complain(EXIT_OPERATION, "cannot keep anything in %s: %s",
 				file, strerror(-ret));
+	run->keeps = true;
 	return 0;
 }
 

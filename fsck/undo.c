@@ -149,9 +149,11 @@ static int undo_writev(struct owfs_blkdev *bd, const struct iovec *iov,
 		       int iovcnt, size_t len, loff_t pos)
 {
 	struct undo_dev *u = container_of(bd, struct undo_dev, bd);
-	int ret = save(u, (struct source){ .iov = iov }, len, pos);
 
-	return ret ? ret : owfs_blkdev_writev(u->below, iov, iovcnt, len, pos);
+	/* that the file has no room says nothing of room on the device */
+	if (save(u, (struct source){ .iov = iov }, len, pos))
+		return -EIO;
+	return owfs_blkdev_writev(u->below, iov, iovcnt, len, pos);
 }
 
 static int undo_flush(struct owfs_blkdev *bd)

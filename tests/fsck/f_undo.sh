@@ -81,4 +81,22 @@ before=$(cksum < "$IMG")
 [ ! -e "$T/undo4" ] || t_fail "something is left"
 t_same 'the image' "$(cksum < "$IMG")" "$before"
 
+# no room for more of it: said of the file, not of the device, and what has been
+# repaired can be undone
+if [ "$(id -u)" -eq 0 ]; then
+	t_image 16M
+	"$top_builddir/tests/fsck/owfs-edit" "$IMG" 'set inode:/ nlink 7'
+	before=$(cksum < "$IMG")
+	mkdir "$T/small"
+	for size in 4 8 12 16; do
+		mount -t tmpfs -o size=${size}k owfs-test "$T/small"
+		t_expect_out 'cannot keep more in .*undo, so nothing more is repaired: No space' \
+			"$FSCK" -f -y --undo "$T/small/undo" "$IMG"
+		! grep -q 'not enough room' "$T/out" || t_fail "$(cat "$T/out")"
+		t_expect 0 "$FSCK" --restore "$T/small/undo" "$IMG"
+		t_same 'the image' "$(cksum < "$IMG")" "$before"
+		umount "$T/small"
+	done
+fi
+
 t_ok "undone byte for byte"
