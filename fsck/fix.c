@@ -164,6 +164,7 @@ void fixes_new_round(struct fixes *fx)
 		.small_steps = fx->small_steps,
 		.no_room = fx->no_room,
 		.salvaged = fx->salvaged,
+		.unwritable = fx->unwritable,
 		.nameless = fx->nameless, .nnameless = fx->nnameless,
 		.claimed = fx->claimed, .nclaimed = fx->nclaimed };
 	int i;

@@ -87,6 +87,7 @@ struct fixes {
 	size_t nnameless;
 	struct claimed { owfs_fsblock_t start; uint64_t len; } *claimed;
 	size_t nclaimed;		/* by files that are lost; see owners.c */
+	unsigned int unwritable;	/* superblocks that could not be: bit mask */
 	int err;			/* no memory for a note */
 
 	/* of this round */

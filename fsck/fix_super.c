@@ -4,19 +4,68 @@
  *
  * A slot is written with a flush of its own, and never the only one that holds
  * the newest: after a cut the newest that is found is the one before or the
- * one after.
+ * one after.  One that cannot be written is named and passed over, as a commit
+ * does it: what else is wrong need not stay so.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/util.h"
 #include "fixer.h"
 
-static int write_slot(struct check *ck, unsigned int slot)
+void fix_tell_unwritable(struct fixes *fx, const struct owfs_msg *msg,
+			 unsigned int slot, int err)
+{
+	char line[120];
+
+	fx->unwritable |= 1u << slot;
+	snprintf(line, sizeof(line), "superblock %u: cannot be written: %s",
+		 slot, strerror(-err));
+	if (fixes_is_news(fx, line))
+		owfs_msg(msg, OWFS_MSG_WARN, "%s", line);
+}
+
+bool fix_slots_worn(const struct check *ck)
+{
+	unsigned int i;
+
+	for (i = 0; i < OWFS_SUPER_SLOTS; i++)
+		if (!ck->slots.slot[i].valid &&
+		    !(ck->fixes->unwritable & 1u << i))
+			return false;
+	return true;
+}
+
+/* *@done: it was written, and not only tried. */
+static int write_slot(struct check *ck, unsigned int slot, bool *done)
 {
 	int ret = owfs_super_write(ck->bd, &ck->sb, &ck->slots, slot);
 
-	return ret ? ret : owfs_blkdev_flush(ck->bd);
+	*done = !ret;
+	if (ret) {
+		fix_tell_unwritable(ck->fixes, ck->param->msg, slot, ret);
+		return 0;
+	}
+	ret = owfs_blkdev_flush(ck->bd);
+	ck->fixes->applied += !ret;
+	return ret;
+}
+
+/* The slot whose turn it is, or the next that can be written. */
+static int write_next(struct check *ck)
+{
+	unsigned int tries, slot = owfs_slots_next(&ck->slots);
+	bool done = false;
+	int ret = 0;
+
+	for (tries = 0; tries < OWFS_SUPER_SLOTS && !done && !ret; tries++) {
+		if (!(ck->fixes->unwritable & 1u << slot))
+			ret = write_slot(ck, slot, &done);
+		if (!done)
+			slot = owfs_slots_after(&ck->slots, slot);
+	}
+	return ret || done ? ret : -EIO;
 }
 
 /* Until all is well: nobody shall take this for a crash, nor for a clean end. */
@@ -40,6 +89,7 @@ int fix_slots(struct check *ck)
 {
 	struct fixes *fx = ck->fixes;
 	unsigned int i;
+	bool done, any = false;
 	int ret = 0;
 
 	if (fx->order) {
@@ -49,26 +99,18 @@ int fix_slots(struct check *ck)
 		set_begun(ck);
 	}
 	for (i = 0; i < OWFS_SUPER_SLOTS && !ret; i++)
-		if (fx->slots & 1u << i) {
-			ret = write_slot(ck, i);
-			fx->applied += !ret;
+		if (fx->slots & ~fx->unwritable & 1u << i) {
+			ret = write_slot(ck, i, &done);
+			any |= done;
 		}
-	return ret;
-}
-
-static int write_next(struct check *ck)
-{
-	int ret;
-
-	ck->sb.seq++;
-	ret = write_slot(ck, owfs_slots_next(&ck->slots));
-	ck->fixes->applied += !ret;
-	return ret;
+	/* numbers that are not used again have to be on the device */
+	return ret || any || !fx->order ? ret : write_next(ck);
 }
 
 int fix_super_write(struct check *ck)
 {
 	set_at_work(ck);
+	ck->sb.seq++;
 	return write_next(ck);
 }
 
@@ -77,6 +119,7 @@ int fix_claim(struct check *ck, owfs_gen_t *gen)
 	*gen = ck->sb.next_gen;
 	ck->sb.next_gen += 3;
 	set_begun(ck);
+	ck->sb.seq++;
 	return write_next(ck);
 }
 

@@ -21,6 +21,7 @@ int fix_open(struct check *ck, struct owfs_fs **fsp)
 		.msg = ck->param->msg,
 		.env = ck->env,
 		.keep_freed = ck->fixes->keep_freed,
+		.worn_slots = ck->fixes->unwritable != 0,
 	};
 	int ret = owfs_fs_open(fsp, &p);
 

@@ -13,8 +13,13 @@
 
 /* The newest superblock to the slots that need it, a flush each. */
 int fix_slots(struct check *ck);
+/* All that are bad could not be written, and stay so. */
+bool fix_slots_worn(const struct check *ck);
 /* ck->sb, changed, becomes the newest superblock. */
 int fix_super_write(struct check *ck);
+/* Said once; the slot is passed over from then on. */
+void fix_tell_unwritable(struct fixes *fx, const struct owfs_msg *msg,
+			 unsigned int slot, int err);
 /* Every number from here on is free; durable when this has returned 0. */
 int fix_claim(struct check *ck, owfs_gen_t *gen);
 /*

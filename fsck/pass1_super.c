@@ -96,8 +96,9 @@ static bool is_unmounted(const struct check *ck)
 static bool may_be_newest(const struct check *ck, unsigned int slot)
 {
 	const struct owfs_slots *s = &ck->slots;
+	bool known = ck->fixes && ck->fixes->unwritable & 1u << slot;
 
-	return s->bad == 1 && s->slot[slot].err == -EIO &&
+	return s->bad == 1 && s->slot[slot].err == -EIO && !known &&
 	       owfs_slots_next(s) == slot && !is_unmounted(ck);
 }
 

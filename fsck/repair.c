@@ -242,6 +242,7 @@ static int apply_supers(struct check *ck)
 {
 	const struct owfs_slots *s = &ck->slots;
 	struct fixes *fx = ck->fixes;
+	int ret = 0;
 
 	if (ck->report->count[BAD_SUPER_SHORT])
 		return 0;
@@ -253,10 +254,11 @@ static int apply_supers(struct check *ck)
 	}
 	if (s->bad > 1 && !fx->several)
 		return 0;
-	if (fx->slots)
-		return fix_slots(ck);
-	if (s->bad && !s->bad_is_due)
-		return 0;
+	if (fx->slots & ~fx->unwritable)
+		ret = fix_slots(ck);
+	if (ret || fx->applied || (s->bad && !s->bad_is_due &&
+				   !fix_slots_worn(ck)))
+		return ret;
 	/* first: whatever else is put on record would make an end of that */
 	if (fx->go_back)
 		return go_back(ck);
@@ -383,6 +385,23 @@ static int apply_round(struct check *ck)
 
 /* ------------------------------------------------------------- all rounds */
 
+/* It is clean, but not in every slot, for @err: a problem that was none before. */
+static int count_unwritten(struct owfs_fs *fs, struct repair *rp,
+			   struct owfs_check_report *left, int err)
+{
+	unsigned int i;
+
+	for (i = 0; i < OWFS_SUPER_SLOTS; i++) {
+		if (fs->fs_slots.slot[i].valid)
+			continue;
+		fix_tell_unwritable(&rp->fixes, rp->param->check.msg, i,
+				    fs->fs_slots.slot[i].err);
+		left->count[BAD_SUPER_SLOT]++;
+		left->problems++;
+	}
+	return left->problems ? 0 : err;
+}
+
 /* All is well: say so on the device, unless it says so already. */
 static int mark_clean(struct owfs_blkdev *bd, struct repair *rp,
 		      struct owfs_repair_report *report)
@@ -407,6 +426,8 @@ static int mark_clean(struct owfs_blkdev *bd, struct repair *rp,
 		owfs_commit_forgive(fs);
 		ret = owfs_fs_sync_and_clean(fs);
 	}
+	if (ret && fs->fs_super.state & OWFS_STATE_CLEAN)
+		ret = count_unwritten(fs, rp, &report->left, ret);
 	owfs_fs_close(fs);
 	return ret;
 }

@@ -12,6 +12,13 @@
 
 /* ----------------------------------------------------- writing and settling */
 
+static void tell_unwritable(struct owfs_fs *fs, unsigned int slot, int err)
+{
+	owfs_msg(fs->fs_msg, OWFS_MSG_WARN,
+		 "superblock: slot cannot be written: slot=%u error=%d", slot,
+		 -err);
+}
+
 int owfs_commit_super_write(struct owfs_fs *fs, struct owfs_super *sb)
 {
 	struct owfs_commit *c = fs->fs_commit;
@@ -22,9 +29,7 @@ int owfs_commit_super_write(struct owfs_fs *fs, struct owfs_super *sb)
 	ret = owfs_super_write(fs->fs_bd, sb, &fs->fs_slots, slot);
 	if (!ret)
 		return 0;
-	owfs_msg(fs->fs_msg, OWFS_MSG_WARN,
-		 "superblock: slot cannot be written: slot=%u error=%d", slot,
-		 -ret);
+	tell_unwritable(fs, slot, ret);
 	slot = owfs_slots_after(&fs->fs_slots, slot);
 	return owfs_super_write(fs->fs_bd, sb, &fs->fs_slots, slot);
 }
@@ -143,23 +148,30 @@ int owfs_commit_start_run(struct owfs_fs *fs)
 	return ret;
 }
 
-/* The newest superblock into every slot that has an older one, a flush each. */
+/*
+ * The newest superblock into every slot that has an older one, a flush each.  Of
+ * those that cannot be written the first error is returned when all others have
+ * it.
+ */
 static int copy_to_all_slots(struct owfs_fs *fs, const struct owfs_super *sb)
 {
 	struct owfs_slots *slots = &fs->fs_slots;
-	unsigned int i;
-	int ret;
+	unsigned int i, slot = slots->newest;
+	int ret, first = 0;
 
 	for (i = 1; i < OWFS_SUPER_SLOTS; i++) {
-		unsigned int slot = owfs_slots_ring_next(slots->newest);
-
+		slot = owfs_slots_ring_next(slot);
 		ret = owfs_super_write(fs->fs_bd, sb, slots, slot);
-		if (!ret)
-			ret = owfs_blkdev_flush(fs->fs_bd);
+		if (ret) {
+			tell_unwritable(fs, slot, ret);
+			first = first ? first : ret;
+			continue;
+		}
+		ret = owfs_blkdev_flush(fs->fs_bd);
 		if (ret)
 			return ret;
 	}
-	return 0;
+	return first;
 }
 
 void owfs_commit_forgive(struct owfs_fs *fs)

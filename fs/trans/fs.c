@@ -164,7 +164,7 @@ static int judge_slots(struct owfs_fs *fs)
 {
 	const struct owfs_slots *s = &fs->fs_slots;
 
-	if (s->bad == 0 || s->bad_is_due)
+	if (s->bad == 0 || s->bad_is_due || fs->fs_param.worn_slots)
 		return 0;
 	if (s->bad == 1) {
 		owfs_msg(fs->fs_msg, OWFS_MSG_WARN,

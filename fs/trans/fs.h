@@ -46,6 +46,8 @@ struct owfs_fs_param {
 	bool discard;
 	bool keep_freed;		/* fsck: what nodes leave behind stays in use,
 					   for it may have another owner */
+	bool worn_slots;		/* fsck: superblocks are bad and cannot be
+					   written: that stops nothing */
 	bool start_later;		/* threads: when owfs_mount_start() is called */
 	bool threaded;			/* commit runs in a thread of its own (owfs_fs_start);
 					   otherwise whoever waits for it drives it */

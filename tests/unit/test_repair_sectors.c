@@ -184,6 +184,68 @@ static void test_another_superblock_that_cannot_be_read_is_written(void **state)
 	}
 }
 
+/* ------------------------------------------- a slot that cannot be written */
+
+static void make_count_wrong(struct image *im)
+{
+	struct owfs_inode_item d;
+
+	image_fork(im, &plain.im);
+	edit_begin(im);
+	d = inode_get(im, im->file);
+	d.nblocks = cpu_to_le64(le64_to_cpu(d.nblocks) + 1);
+	inode_put(im, im->file, &d);
+	edit_end(im);
+}
+
+/* All else is repaired, the slot is named, and who knows it goes round no more. */
+static void judge_worn_slot(unsigned int slot, bool unreadable)
+{
+	uint64_t size = emubd_blkdev(plain.im.e)->size, hash;
+	uint64_t pos = (uint64_t)owfs_geo_super_pos(size, slot);
+	struct report text = { .text = NULL };
+	struct owfs_repair_report r;
+	struct image im;
+	char line[40];
+
+	make_count_wrong(&im);
+	emubd_fault_range(im.e, EMUBD_WRITE, pos, 512, EIO);
+	if (unreadable)
+		emubd_fault_range(im.e, EMUBD_READ, pos, 512, EIO);
+	assert_int_equal(repair(&im, &text, &r), 0);
+	assert_true(r.changed);
+	assert_int_equal(r.left.problems, 1);
+	assert_int_equal(r.left.count[BAD_SUPER_SLOT], 1);
+	snprintf(line, sizeof(line), "superblock %u: cannot be written", slot);
+	assert_non_null(strstr(text.text, line));
+	free(text.text);
+
+	hash = emubd_hash(im.e);
+	assert_int_equal(image_repair(&im, &r), 0);
+	assert_int_equal(r.left.problems, unreadable);
+	assert_int_equal(r.left.count[BAD_SUPER_SLOT] +
+			 r.left.count[BAD_SUPER_SLOTS], unreadable);
+	assert_true(emubd_hash(im.e) == hash);
+
+	emubd_fault(im.e, EMUBD_WRITE, 1, 0, EIO);
+	emubd_fault(im.e, EMUBD_READ, 1, 0, EIO);
+	assert_int_equal(image_repair(&im, &r), 0);
+	assert_int_equal(r.left.problems, 0);
+	assert_true(image_digest(&im) == image_digest(&plain.im));
+	image_free(&im);
+}
+
+static void test_a_superblock_that_cannot_be_written_stops_nothing(void **state)
+{
+	unsigned int slot;
+
+	(void)state;
+	for (slot = 0; slot < OWFS_SUPER_SLOTS; slot++) {
+		judge_worn_slot(slot, false);
+		judge_worn_slot(slot, true);
+	}
+}
+
 /* Blocks of two files, one of which cannot be read: the copy has a hole. */
 static void test_data_that_cannot_be_copied_is_given_up(void **state)
 {
@@ -240,6 +302,7 @@ int main(void)
 		cmocka_unit_test(test_an_unreadable_superblock_stops_nothing),
 		cmocka_unit_test(test_a_newest_superblock_that_cannot_be_read_stays),
 		cmocka_unit_test(test_another_superblock_that_cannot_be_read_is_written),
+		cmocka_unit_test(test_a_superblock_that_cannot_be_written_stops_nothing),
 		cmocka_unit_test(test_data_that_cannot_be_copied_is_given_up),
 	};
 
