@@ -226,6 +226,8 @@ struct shown {
 };
 struct shown shown_name(const char *name, size_t len);
 struct shown pass4_name_of(struct check *ck, const struct ino_rec *rec);
+/* ... and what is there of that in the entry at @key, malformed or not. */
+struct shown pass4_name_at(struct check *ck, const struct owfs_key *key);
 
 int pass5_space(struct check *ck);
 /* owners.c: files whose data is in doubt after all that. */

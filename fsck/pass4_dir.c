@@ -38,6 +38,15 @@ struct shown shown_name(const char *name, size_t len)
 	return out;
 }
 
+/* What is there of the name, whatever else is wrong with the entry. */
+static struct shown entry_name(const struct owfs_dirent_item *d, size_t len)
+{
+	len = len > sizeof(*d) ? len - sizeof(*d) : 0;
+	while (len && !d->name[len - 1])
+		len--;
+	return shown_name(d->name, len);
+}
+
 static int check_name(struct check *ck, const struct owfs_key *key,
 		      const struct owfs_dirent_item *d)
 {
@@ -78,7 +87,8 @@ int pass4_entry(struct check *ck, const struct owfs_key *key, const void *val,
 	obj->entries++;
 	if (owfs_dirent_check(d, len, key->off)) {
 		if (problem(ck, BAD_DIRENT_ITEM, "directory", obj->ino,
-			    "cookie=%" PRIu64 " length=%zu", key->off, len))
+			    "cookie=%" PRIu64 " length=%zu name=%s", key->off,
+			    len, entry_name(d, len).s))
 			fix_entry(ck, FIX_ITEMS, *key, false);
 		return 0;
 	}
@@ -128,6 +138,17 @@ struct shown pass4_name_of(struct check *ck, const struct ino_rec *rec)
 	last.off |= (1u << OWFS_HASH_SEQ_BITS) - 1;
 	owfs_btree_walk(ck->bt, &first, &last, is_entry_of, &ns);
 	return ns.name;
+}
+
+struct shown pass4_name_at(struct check *ck, const struct owfs_key *key)
+{
+	union {
+		struct owfs_dirent_item d;
+		char bytes[OWFS_ITEM_MAX];
+	} e;
+	int len = owfs_btree_lookup(ck->bt, key, &e, sizeof(e));
+
+	return entry_name(&e.d, len < 0 ? 0 : (size_t)len);
 }
 
 /* ---------------------------------------------------------- names and inodes */

@@ -112,13 +112,25 @@ static void tell_once(struct check *ck, const char *line)
 		owfs_msg(ck->param->msg, OWFS_MSG_WARN, "%s", line);
 }
 
+/* The item at one key, for people: an entry by its name. */
+static void describe(struct check *ck, const struct fix *f, char *buf, size_t size)
+{
+	unsigned int type = owfs_key_type(&f->key);
+	int n = snprintf(buf, size, "%s: offset=%" PRIu64, item_name(type),
+			 f->key.off);
+
+	if (type == OWFS_ITEM_DIRENT && f->kind != FIX_DEL_RANGE)
+		snprintf(buf + n, size - (size_t)n, " name=%s",
+			 pass4_name_at(ck, &f->key).s);
+}
+
 /* What goes or is another is listed, whether it could have been read or not. */
 static void tell_fate(struct check *ck, const struct fix *f)
 {
 	const char *fate = what_becomes(f);
 	owfs_ino_t ino = owfs_key_ino(&f->key);
 	bool lost = has_lost(ck, f);
-	char path[1024], line[1200];
+	char path[1024], item[320], line[1400];
 
 	if (!fate && !lost)
 		return;
@@ -130,9 +142,9 @@ static void tell_fate(struct check *ck, const struct fix *f)
 		tell_once(ck, line);
 	}
 	if (fate) {
-		snprintf(line, sizeof(line), "%s: inode %" PRIu64
-			 ": %s: offset=%" PRIu64 " path=%s", fate, ino,
-			 item_name(owfs_key_type(&f->key)), f->key.off, path);
+		describe(ck, f, item, sizeof(item));
+		snprintf(line, sizeof(line), "%s: inode %" PRIu64 ": %s path=%s",
+			 fate, ino, item, path);
 		tell_once(ck, line);
 	}
 }
