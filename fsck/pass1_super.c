@@ -114,6 +114,15 @@ static void check_bad_slot(struct check *ck, unsigned int slot)
 	ck->fixes->several |= newest;
 }
 
+/* Behind the end of a device that is too short: that has been said. */
+static bool is_cut_off(const struct check *ck, unsigned int slot)
+{
+	uint64_t bytes = ck->sb.nblocks * ck->sb.blocksize;
+
+	return (uint64_t)owfs_geo_super_pos(bytes, slot) + OWFS_SUPER_BYTES >
+	       ck->bd->size;
+}
+
 static void check_slots(struct check *ck)
 {
 	const struct owfs_slots *s = &ck->slots;
@@ -122,6 +131,8 @@ static void check_slots(struct check *ck)
 	for (i = 0; i < OWFS_SUPER_SLOTS; i++) {
 		if (s->slot[i].valid)
 			check_history(ck, i);
+		else if (is_cut_off(ck, i))
+			continue;
 		else if (s->bad_is_due)
 			tell_torn(ck, i);
 		else

@@ -288,6 +288,15 @@ unsigned int owfs_slots_next(const struct owfs_slots *s)
 	return owfs_slots_after(s, s->newest);
 }
 
+/* A device that lost its end may have lost the back slots, and no others. */
+static bool slot_is_there(const struct owfs_blkdev *bd, uint64_t fs_bytes,
+			  unsigned int slot)
+{
+	return (slot < 2 || fs_bytes >= OWFS_BYTES_MIN) &&
+	       (uint64_t)owfs_geo_super_pos(fs_bytes, slot) +
+	       OWFS_SUPER_BYTES <= bd->size;
+}
+
 static int slot_read(struct owfs_blkdev *bd, uint64_t fs_bytes,
 		     unsigned int slot, struct owfs_super *sb,
 		     const struct owfs_msg *msg)
@@ -297,7 +306,7 @@ static int slot_read(struct owfs_blkdev *bd, uint64_t fs_bytes,
 	unsigned int where;
 	int ret;
 
-	if (bd->size < OWFS_BYTES_MIN || fs_bytes > bd->size)
+	if (!slot_is_there(bd, fs_bytes, slot))
 		return -ENODEV;
 	ret = owfs_blkdev_read(bd, sector, sizeof(sector),
 			       owfs_geo_super_pos(fs_bytes, slot));

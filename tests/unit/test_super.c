@@ -322,6 +322,52 @@ static void test_slots_back_ones_are_found_without_the_front(void **state)
 	emubd_destroy(e);
 }
 
+/* The same sectors, as far as they reach. */
+static struct emubd *cut_to(struct emubd *e, uint64_t size)
+{
+	struct emubd *cut = emubd_create(size);
+	unsigned char sector[OWFS_SUPER_BYTES];
+	unsigned int i;
+
+	for (i = 0; i < OWFS_SUPER_SLOTS; i++) {
+		uint64_t pos = (uint64_t)owfs_geo_super_pos(BYTES, i);
+
+		emubd_peek(e, sector, sizeof(sector), pos);
+		if (pos + sizeof(sector) <= size)
+			emubd_poke(cut, sector, sizeof(sector), pos);
+	}
+	return cut;
+}
+
+/* Each slot counts whose own place is there; the newest is one in front. */
+static void test_slots_that_are_there_count_on_a_device_that_was_cut(void **state)
+{
+	static const struct { uint64_t size; unsigned int bad; } cut[] = {
+		{ BYTES - 512, 0 }, { BYTES - 65536, 1 },
+		{ BYTES - 131072, 2 }, { BYTES / 2, 2 }, { 192 * 1024, 2 },
+	};
+	struct owfs_slots s, seen;
+	struct owfs_super sb, back;
+	struct emubd *e, *f;
+	size_t i;
+
+	(void)state;
+	good_super(&sb);
+	e = all_slots(&sb, &s);
+	next_commit(&sb);
+	assert_int_equal(owfs_super_write(emubd_blkdev(e), &sb, &s, 1), 0);
+	for (i = 0; i < sizeof(cut) / sizeof(cut[0]); i++) {
+		f = cut_to(e, cut[i].size);
+		assert_int_equal(owfs_super_read(emubd_blkdev(f), &back, &seen,
+						 NULL), 0);
+		assert_int_equal(seen.bad, cut[i].bad);
+		assert_int_equal(seen.newest, 1);
+		assert_memory_equal(&sb, &back, sizeof(sb));
+		emubd_destroy(f);
+	}
+	emubd_destroy(e);
+}
+
 static void test_slots_failed_write_goes_elsewhere(void **state)
 {
 	struct owfs_slots s;
@@ -362,6 +408,7 @@ int main(void)
 		cmocka_unit_test(test_slots_torn_write_is_explained_bit_rot_is_not),
 		cmocka_unit_test(test_slots_of_another_filesystem_are_bad),
 		cmocka_unit_test(test_slots_back_ones_are_found_without_the_front),
+		cmocka_unit_test(test_slots_that_are_there_count_on_a_device_that_was_cut),
 		cmocka_unit_test(test_slots_failed_write_goes_elsewhere),
 	};
 
