@@ -165,6 +165,7 @@ void fixes_new_round(struct fixes *fx)
 		.no_room = fx->no_room,
 		.salvaged = fx->salvaged,
 		.unwritable = fx->unwritable,
+		.rewritten = fx->rewritten,
 		.nameless = fx->nameless, .nnameless = fx->nnameless,
 		.claimed = fx->claimed, .nclaimed = fx->nclaimed };
 	int i;

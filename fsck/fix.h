@@ -88,6 +88,7 @@ struct fixes {
 	struct claimed { owfs_fsblock_t start; uint64_t len; } *claimed;
 	size_t nclaimed;		/* by files that are lost; see owners.c */
 	unsigned int unwritable;	/* superblocks that could not be: bit mask */
+	unsigned int rewritten;		/* ... that were, as they were bad */
 	int err;			/* no memory for a note */
 
 	/* of this round */
@@ -104,6 +105,7 @@ struct fixes {
 	unsigned int slots;		/* superblocks to be written: bit mask */
 	bool order;			/* ... because of their history */
 	bool several;			/* ... although the newest may be lost */
+	bool newer_lost;		/* one may be that nobody can read */
 	uint64_t next_gen;		/* the highest that any of them has */
 	owfs_ino_t ino_limit;		/* raise it; 0: no need */
 	bool previous;			/* the commit before is not worth keeping */

@@ -14,6 +14,10 @@
 #include "base/util.h"
 #include "fixer.h"
 
+/* Nobody writes so many superblocks while some others are lost. */
+#define SKIP_NUMBERS	(1ull << 32)
+#define SKIP_INODES	(1u << 20)
+
 void fix_tell_unwritable(struct fixes *fx, const struct owfs_msg *msg,
 			 unsigned int slot, int err)
 {
@@ -85,26 +89,64 @@ static void set_begun(struct check *ck)
 		set_at_work(ck);
 }
 
+static uint64_t skip(uint64_t number, uint64_t n)
+{
+	return max_u64(number, min_u64(number + n, UINT64_MAX / 2));
+}
+
+/*
+ * Whatever was written under a number, it is not used again: those that are known,
+ * and far more than lost superblocks can have given out.  One of those may even be
+ * read again one day: it shall not be the newest then.
+ */
+static void pass_over_numbers(struct check *ck)
+{
+	struct owfs_super *sb = &ck->sb;
+
+	sb->next_gen = max_u64(sb->next_gen, ck->fixes->next_gen);
+	if (ck->fixes->newer_lost) {
+		sb->next_gen = skip(sb->next_gen, SKIP_NUMBERS);
+		sb->seq = skip(sb->seq, SKIP_NUMBERS);
+		sb->ino_limit = min_u64(sb->ino_limit + SKIP_INODES,
+					OWFS_INO_MAX + 1);
+	}
+	sb->seq++;
+}
+
+/* Written in an earlier round, and as bad as before: that would go on for ever. */
+static void find_worn(struct check *ck)
+{
+	struct fixes *fx = ck->fixes;
+	unsigned int i;
+
+	for (i = 0; i < OWFS_SUPER_SLOTS; i++)
+		if (fx->slots & fx->rewritten & 1u << i)
+			fix_tell_unwritable(fx, ck->param->msg, i, -EIO);
+}
+
 int fix_slots(struct check *ck)
 {
 	struct fixes *fx = ck->fixes;
+	bool numbers = fx->order || fx->newer_lost;
 	unsigned int i;
 	bool done, any = false;
 	int ret = 0;
 
-	if (fx->order) {
-		/* whatever was written under a number, it is not used again */
-		ck->sb.next_gen = max_u64(ck->sb.next_gen, fx->next_gen);
-		ck->sb.seq++;
+	if (numbers) {
+		pass_over_numbers(ck);
 		set_begun(ck);
 	}
+	find_worn(ck);
 	for (i = 0; i < OWFS_SUPER_SLOTS && !ret; i++)
 		if (fx->slots & ~fx->unwritable & 1u << i) {
 			ret = write_slot(ck, i, &done);
 			any |= done;
+			fx->rewritten |= 1u << i;
 		}
-	/* numbers that are not used again have to be on the device */
-	return ret || any || !fx->order ? ret : write_next(ck);
+	/* before anything else is written, numbers have to be on the device */
+	if (!ret && !any && numbers && (fx->order || fixes_pending(fx) > 1))
+		ret = write_next(ck);
+	return ret;
 }
 
 int fix_super_write(struct check *ck)

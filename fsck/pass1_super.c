@@ -88,30 +88,29 @@ static bool is_unmounted(const struct check *ck)
 	return ck->sb.state & OWFS_STATE_CLEAN;
 }
 
-/*
- * Due to be written, and not to be read: that may have been the last write, and
- * what was made durable with it is known nowhere else.  What comes first after
- * an unmount is no commit.
- */
+/* Due to be written, and not to be read: that may have been the last write. */
 static bool may_be_newest(const struct check *ck, unsigned int slot)
 {
 	const struct owfs_slots *s = &ck->slots;
 	bool known = ck->fixes && ck->fixes->unwritable & 1u << slot;
 
 	return s->bad == 1 && s->slot[slot].err == -EIO && !known &&
-	       owfs_slots_next(s) == slot && !is_unmounted(ck);
+	       owfs_slots_next(s) == slot;
 }
 
 static void check_bad_slot(struct check *ck, unsigned int slot)
 {
 	bool newest = may_be_newest(ck, slot);
+	/* what comes first after an unmount is no commit: it claims numbers */
+	bool commit = newest && !is_unmounted(ck);
 
-	if (!problem(ck, newest ? BAD_SUPER_SLOTS : BAD_SUPER_SLOT,
+	if (!problem(ck, commit ? BAD_SUPER_SLOTS : BAD_SUPER_SLOT,
 		     "superblock", slot, "%s",
 		     strerror(-ck->slots.slot[slot].err)))
 		return;
 	ck->fixes->slots |= 1u << slot;
-	ck->fixes->several |= newest;
+	ck->fixes->several |= commit;
+	ck->fixes->newer_lost |= newest;
 }
 
 /* Behind the end of a device that is too short: that has been said. */
@@ -140,7 +139,7 @@ static void check_slots(struct check *ck)
 	}
 	if (s->bad > 1 && problem(ck, BAD_SUPER_SLOTS, "superblock", s->newest,
 				  "bad=%u", s->bad))
-		ck->fixes->several = true;
+		ck->fixes->several = ck->fixes->newer_lost = true;
 }
 
 static void check_state(struct check *ck)

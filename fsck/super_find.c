@@ -203,6 +203,6 @@ int super_find(struct check *ck)
 		ck->slots.slot[i].err = -EFSBADCRC;
 	ck->slots.bad = OWFS_SUPER_SLOTS;
 	ck->fixes->slots = (1u << OWFS_SUPER_SLOTS) - 1;
-	ck->fixes->several = true;
+	ck->fixes->several = ck->fixes->newer_lost = true;
 	return 0;
 }

@@ -184,6 +184,59 @@ static void test_another_superblock_that_cannot_be_read_is_written(void **state)
 	}
 }
 
+/* --------------------------------------------------- numbers of what is lost */
+
+static uint64_t pos_of(unsigned int slot)
+{
+	return (uint64_t)owfs_geo_super_pos(emubd_blkdev(plain.im.e)->size,
+					    slot);
+}
+
+/* Two are gone, one of them the newest; or one, and it cannot be read. */
+static void lose_newest(struct image *im, const struct owfs_slots *s, int how)
+{
+	unsigned int i;
+
+	if (how == 0) {
+		emubd_garbage(im->e, pos_of(s->newest), 512, 1);
+		emubd_garbage(im->e, pos_of(owfs_slots_next(s)), 512, 2);
+	} else if (how == 1) {
+		cannot_read_slot(im, s->newest, EIO);
+	} else {	/* no slot is good, and of the newest nothing is left */
+		for (i = 0; i < OWFS_SUPER_SLOTS; i++)
+			emubd_flip_bit(im->e, pos_of(i) + 100, 1);
+		emubd_garbage(im->e, pos_of(s->newest), 512, 1);
+	}
+}
+
+/* Blocks of a commit that is lost lie about: nothing new may look like them. */
+static void test_numbers_of_a_lost_superblock_are_not_used_again(void **state)
+{
+	struct owfs_super lost, sb;
+	struct owfs_repair_report r;
+	struct owfs_slots s;
+	struct image im;
+	int how;
+
+	(void)state;
+	for (how = 0; how < 3; how++) {
+		crash(&im);
+		assert_int_equal(owfs_super_read(emubd_blkdev(im.e), &lost, &s,
+						 NULL), 0);
+		lose_newest(&im, &s, how);
+		assert_int_equal(image_repair(&im, &r), 0);
+		assert_int_equal(r.left.problems, how == 1);
+		emubd_fault(im.e, EMUBD_READ, 1, 0, EIO);
+		assert_int_equal(owfs_super_read(emubd_blkdev(im.e), &sb, &s,
+						 NULL), 0);
+		assert_int_equal(s.bad, 0);
+		assert_true(sb.next_gen > lost.next_gen + 1000000);
+		assert_true(sb.seq > lost.seq + 1000000);
+		assert_true(sb.ino_limit > lost.ino_limit);
+		image_free(&im);
+	}
+}
+
 /* ------------------------------------------- a slot that cannot be written */
 
 static void make_count_wrong(struct image *im)
@@ -302,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_an_unreadable_superblock_stops_nothing),
 		cmocka_unit_test(test_a_newest_superblock_that_cannot_be_read_stays),
 		cmocka_unit_test(test_another_superblock_that_cannot_be_read_is_written),
+		cmocka_unit_test(test_numbers_of_a_lost_superblock_are_not_used_again),
 		cmocka_unit_test(test_a_superblock_that_cannot_be_written_stops_nothing),
 		cmocka_unit_test(test_data_that_cannot_be_copied_is_given_up),
 	};
