@@ -4,9 +4,11 @@
  *
  * First the four places, each byte of each sector with every other value: if
  * that makes the checksum right, it is what was written, for a checksum of 64
- * bits is not right by chance.  Then the whole device: a device that has grown
- * or was cut has its back slots elsewhere.  A sector counts only if it stands
- * where it says that it stands, so an image within a file is not taken for it.
+ * bits is not right by chance.  After an unmount the four are alike: what most
+ * of them have in each byte is what was written, if the checksum of one says so.
+ * Then the whole device: a device that has grown or was cut has its back slots
+ * elsewhere.  A sector counts only if it stands where it says that it stands, so
+ * an image within a file is not taken for it.
  *
  * Superblocks of a filesystem that was there before may stand in places of their
  * own.  One whose tree begins where it says wins over one whose tree does not,
@@ -137,24 +139,90 @@ static bool mend_checksum(unsigned char *sector)
 	return true;
 }
 
-static void look_at_places(struct found *best)
+/* It is the same everywhere. */
+static void mend_magic(unsigned char *sector)
 {
-	struct check *ck = best->ck;
-	unsigned char sector[OWFS_SUPER_BYTES]
+	const le64_t magic = cpu_to_le64(OWFS_SUPER_MAGIC);
+
+	memcpy(sector + offsetof(struct owfs_super_disk, magic), &magic,
+	       sizeof(magic));
+}
+
+/* The sectors of the slots that can be read. */
+struct places {
+	unsigned char sector[OWFS_SUPER_SLOTS][OWFS_SUPER_BYTES]
 		__attribute__((aligned(OWFS_SUPER_BYTES)));
-	uint64_t bytes = ck->bd->size & ~(uint64_t)(STEP - 1), pos;
+	uint64_t pos[OWFS_SUPER_SLOTS];
+	bool there[OWFS_SUPER_SLOTS];
+};
+
+/* What most of them have there; of as many the first. */
+static unsigned char most_have(const struct places *p, size_t at)
+{
+	unsigned int i, j, n, most = 0;
+	unsigned char value = 0;
+
+	for (i = 0; i < OWFS_SUPER_SLOTS; i++) {
+		for (j = n = 0; j < OWFS_SUPER_SLOTS; j++)
+			n += p->there[i] && p->there[j] &&
+			     p->sector[i][at] == p->sector[j][at];
+		if (n > most) {
+			most = n;
+			value = p->sector[i][at];
+		}
+	}
+	return value;
+}
+
+/* Of each slot only the number is its own, and by that the checksum. */
+static void consider_vote(struct found *best, const struct places *p)
+{
+	struct owfs_super_disk d, has;
+	unsigned int slot;
+	size_t at;
+
+	for (at = 0; at < sizeof(d); at++)
+		((unsigned char *)&d)[at] = most_have(p, at);
+	for (slot = 0; slot < OWFS_SUPER_SLOTS; slot++) {
+		memcpy(&has, p->sector[slot], sizeof(has));
+		d.slot = cpu_to_le32(slot);
+		d.csum = cpu_to_le64(0);
+		if (!p->there[slot] || owfs_checksum(0, &d, sizeof(d)) !=
+				       le64_to_cpu(has.csum))
+			continue;
+		d.csum = has.csum;
+		consider(best, &d, p->pos[slot]);
+	}
+}
+
+static void read_places(struct owfs_blkdev *bd, struct places *p)
+{
+	uint64_t bytes = bd->size & ~(uint64_t)(STEP - 1);
 	unsigned int slot;
 
-	if (ck->bd->size < OWFS_BYTES_MIN)
-		return;
 	for (slot = 0; slot < OWFS_SUPER_SLOTS; slot++) {
-		pos = (uint64_t)owfs_geo_super_pos(bytes, slot);
-		if (owfs_blkdev_read(ck->bd, sector, sizeof(sector),
-				     (loff_t)pos))
-			continue;
-		if (mend_checksum(sector) || mend_sector(sector))
-			consider(best, sector, pos);
+		p->pos[slot] = (uint64_t)owfs_geo_super_pos(bytes, slot);
+		p->there[slot] = !owfs_blkdev_read(bd, p->sector[slot],
+						   OWFS_SUPER_BYTES,
+						   (loff_t)p->pos[slot]);
+		mend_magic(p->sector[slot]);
 	}
+}
+
+static void look_at_places(struct found *best)
+{
+	struct places p;
+	unsigned int slot;
+
+	if (best->ck->bd->size < OWFS_BYTES_MIN)
+		return;
+	memset(&p, 0, sizeof(p));
+	read_places(best->ck->bd, &p);
+	consider_vote(best, &p);
+	for (slot = 0; slot < OWFS_SUPER_SLOTS; slot++)
+		if (p.there[slot] && (mend_checksum(p.sector[slot]) ||
+				      mend_sector(p.sector[slot])))
+			consider(best, p.sector[slot], p.pos[slot]);
 }
 
 static int scan_chunk(struct found *best, unsigned char *buf, uint64_t pos,

@@ -461,6 +461,55 @@ static void test_of_superblocks_with_a_wrong_byte_the_newest_counts(void **state
 	image_free(&im);
 }
 
+/* In each slot other bytes: what most of them have is proved by a checksum. */
+static void test_superblocks_with_wrong_bytes_elsewhere_each_are_corrected(void **state)
+{
+	struct owfs_repair_report r;
+	struct image im;
+	unsigned int i, at, n;
+
+	(void)state;
+	for (at = 0; at < 480; at += 29) {
+		image_fork(&im, &defect_base);
+		for (i = 0; i < OWFS_SUPER_SLOTS; i++)
+			for (n = 0; n < 5; n++)
+				emubd_flip_bit(im.e, slot_pos(i) +
+					       (at + 40 * i + 3 * n) % 416, n);
+		assert_int_equal(image_repair(&im, &r), 0);
+		assert_int_equal(r.left.problems, 0);
+		assert_int_equal(r.corrected, 1);
+		assert_true(image_digest(&im) == image_digest(&defect_base));
+		image_free(&im);
+	}
+}
+
+/* A constant, all the same: no byte of it is known, and with @more one besides. */
+static void no_magic(bool more)
+{
+	const unsigned char zero[8] = { 0 };
+	struct owfs_repair_report r;
+	struct image im;
+	unsigned int i;
+
+	image_fork(&im, &defect_base);
+	for (i = 0; i < OWFS_SUPER_SLOTS; i++) {
+		emubd_poke(im.e, zero, sizeof(zero), slot_pos(i));
+		if (more)
+			emubd_flip_bit(im.e, slot_pos(i) + 77, 2);
+	}
+	assert_int_equal(image_repair(&im, &r), 0);
+	assert_int_equal(r.left.problems, 0);
+	assert_true(image_digest(&im) == image_digest(&defect_base));
+	image_free(&im);
+}
+
+static void test_superblocks_without_their_magic_are_known(void **state)
+{
+	(void)state;
+	no_magic(false);
+	no_magic(true);
+}
+
 /* The front is overwritten, and the device has grown. */
 static void grow_without_front(struct image *im)
 {
@@ -687,6 +736,8 @@ int main(void)
 		cmocka_unit_test(test_a_sound_filesystem_is_marked_clean),
 		cmocka_unit_test(test_superblocks_with_a_wrong_byte_each_are_corrected),
 		cmocka_unit_test(test_of_superblocks_with_a_wrong_byte_the_newest_counts),
+		cmocka_unit_test(test_superblocks_with_wrong_bytes_elsewhere_each_are_corrected),
+		cmocka_unit_test(test_superblocks_without_their_magic_are_known),
 		cmocka_unit_test(test_superblocks_of_a_device_that_has_grown_are_found),
 		cmocka_unit_test(test_an_older_filesystem_is_not_what_a_search_finds),
 		cmocka_unit_test(test_garbage_is_not_taken_for_a_superblock),
