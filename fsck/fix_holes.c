@@ -30,23 +30,71 @@ struct salvage {
 		struct owfs_key last;
 		bool any;
 	} level[OWFS_MAX_LEVEL + 1];
+	/* what cannot be read below branches that were hung in */
+	struct fix *lost;
+	size_t nlost, cap;
 };
 
 /* --------------------------------------------------------------- hanging in */
 
-/* What a node leads to comes with it. */
+static int note_lost(struct salvage *sv, const struct fix *lost)
+{
+	struct fix *v;
+
+	if (sv->nlost == sv->cap) {
+		v = realloc(sv->lost, (2 * sv->cap + 16) * sizeof(*v));
+		if (!v)
+			return -ENOMEM;
+		sv->lost = v;
+		sv->cap = 2 * sv->cap + 16;
+	}
+	sv->lost[sv->nlost++] = *lost;
+	return 0;
+}
+
+/* 1: child @i of @branch can be read, and belongs there. */
+static int is_sound_child(struct salvage *sv, const void *branch, unsigned int i)
+{
+	const unsigned int n = owfs_node_nitems(branch);
+	struct owfs_key next = i + 1 < n ? owfs_branch_key(branch, i + 1) :
+					   OWFS_KEY_MAX;
+	struct owfs_ptr ptr = owfs_branch_ptr(branch, i);
+	const struct owfs_node_expect expect = {
+		.level = owfs_node_level(branch) - 1,
+		.owner = OWFS_TREE_MAIN,
+		.low = owfs_branch_key(branch, i),
+		.last = i + 1 < n ? owfs_key_prev(&next) : next,
+	};
+	const struct fix lost = {
+		.kind = FIX_CUT, .why = BAD_NODE_READ, .ptr = ptr,
+		.key = expect.low, .last = expect.last, .value = expect.level,
+	};
+	struct owfs_buf *buf;
+	int ret = owfs_buf_read(sv->ck->bc, &ptr, &owfs_node_buf_ops, &expect,
+				&buf);
+
+	if (!ret)
+		owfs_buf_put(buf);
+	if (!ret)
+		return 1;
+	return ret == -ENOMEM ? ret : note_lost(sv, &lost);
+}
+
+/* What a node leads to comes with it; what cannot be read of it is noted. */
 static int take_below(struct salvage *sv, const struct stray *s)
 {
+	struct stray *child;
 	struct owfs_buf *buf;
 	unsigned int i;
 	int ret = stray_read(&sv->st, s, &buf);
 
 	if (ret)
 		return ret;
-	for (i = 0; i < owfs_node_nitems(buf->b_data) && !ret; i++) {
+	for (i = 0; i < owfs_node_nitems(buf->b_data) && ret >= 0; i++) {
 		struct owfs_ptr ptr = owfs_branch_ptr(buf->b_data, i);
-		struct stray *child = stray_at(&sv->st, &ptr);
 
+		ret = is_sound_child(sv, buf->b_data, i);
+		child = ret == 1 ? stray_at(&sv->st, &ptr) : NULL;
 		if (!child || child->taken || child->level + 1 != s->level)
 			continue;
 		child->taken = true;
@@ -54,7 +102,7 @@ static int take_below(struct salvage *sv, const struct stray *s)
 			ret = take_below(sv, child);
 	}
 	owfs_buf_put(buf);
-	return ret;
+	return ret < 0 ? ret : 0;
 }
 
 static bool lies_in(const struct stray *s, const struct fix *hole)
@@ -81,6 +129,33 @@ static bool collides(struct salvage *sv, const struct stray *s)
 	return claimed;
 }
 
+static int cut(struct salvage *sv, const struct fix *hole)
+{
+	struct owfs_trans tr;
+	int ret = tree_begin(sv->fs, &tr, 1);
+
+	if (ret)
+		return ret;
+	ret = owfs_btree_cut(sv->fs->fs_bt, &hole->key,
+			     (unsigned int)hole->value);
+	if (ret)
+		owfs_trans_abort(&tr, ret, "repair: cut off a node");
+	return owfs_trans_end(&tr);
+}
+
+/* A branch comes without those of its children that cannot be read. */
+static int take_with_children(struct salvage *sv, struct stray *s)
+{
+	size_t i = sv->nlost;
+	int ret;
+
+	s->taken = true;
+	ret = s->level ? take_below(sv, s) : 0;
+	for (; i < sv->nlost && !ret; i++)
+		ret = cut(sv, &sv->lost[i]);
+	return ret;
+}
+
 static int adopt(struct salvage *sv, struct stray *s)
 {
 	struct owfs_trans tr;
@@ -94,24 +169,7 @@ static int adopt(struct salvage *sv, struct stray *s)
 	owfs_trans_end(&tr);
 	if (ret == -EEXIST)
 		return 0;
-	if (ret)
-		return ret;
-	s->taken = true;
-	return s->level ? take_below(sv, s) : 0;
-}
-
-static int cut(struct salvage *sv, const struct fix *hole)
-{
-	struct owfs_trans tr;
-	int ret = tree_begin(sv->fs, &tr, 1);
-
-	if (ret)
-		return ret;
-	ret = owfs_btree_cut(sv->fs->fs_bt, &hole->key,
-			     (unsigned int)hole->value);
-	if (ret)
-		owfs_trans_abort(&tr, ret, "repair: cut off a node");
-	return owfs_trans_end(&tr);
+	return ret ? ret : take_with_children(sv, s);
 }
 
 static bool has_root_inode(struct owfs_fs *fs)
@@ -138,17 +196,31 @@ static int plant(struct salvage *sv, const struct suspects *sus)
 	return names_apply(sv->fs, &root);
 }
 
+/* Was it there before what ought to be in the place of this lost leaf? */
+static bool is_before(const struct stray *s, const struct fix *hole)
+{
+	return !hole->value && hole->why == BAD_NODE_READ &&
+	       s->ptr.birth < hole->ptr.birth && s->ptr.csum != hole->ptr.csum;
+}
+
 /*
  * In the place of a leaf that cannot be read another that was born before it is
- * what was there earlier.  A leaf that is linked twice says nothing of what it took the
- * place of.
+ * what was there earlier.  A leaf that is linked twice says nothing of what it took
+ * the place of.
  */
-static bool is_older(const struct stray *s, const struct fix *hole)
+static bool is_older(const struct salvage *sv, const struct stray *s,
+		     const struct fix *hole)
 {
-	return !s->level &&
-	       (s->old || (!hole->value && hole->why == BAD_NODE_READ &&
-			   s->ptr.birth < hole->ptr.birth &&
-			   s->ptr.csum != hole->ptr.csum));
+	size_t i;
+
+	if (s->level)
+		return false;
+	if (s->old || is_before(s, hole))
+		return true;
+	for (i = 0; i < sv->nlost; i++)
+		if (lies_in(s, &sv->lost[i]) && is_before(s, &sv->lost[i]))
+			return true;
+	return false;
 }
 
 static int fill(struct salvage *sv, const struct fix *hole, size_t *saved)
@@ -163,7 +235,7 @@ static int fill(struct salvage *sv, const struct fix *hole, size_t *saved)
 
 		if (!lies_in(s, hole))
 			continue;
-		s->apart = is_older(s, hole);
+		s->apart = is_older(sv, s, hole);
 		if (s->apart || collides(sv, s) || s->taken)
 			continue;
 		ret = adopt(sv, s);
@@ -311,6 +383,9 @@ static int mend_holes(struct salvage *sv, const struct fix *hole, size_t n,
 		ret = owfs_commit_force(sv->fs);
 	for (i = 0; i < n && !ret; i++)
 		tell(sv, &hole[i], &out[i]);
+	for (i = 0; i < sv->nlost && !ret; i++)
+		tell(sv, &sv->lost[i], &(struct outcome){ .saved = 0 });
+	sv->nlost = 0;
 	sv->ck->fixes->applied += !ret;
 	sv->ck->fixes->salvaged |= !ret;
 	free(out);
@@ -377,5 +452,6 @@ int fix_holes(struct check *ck)
 	else
 		ck->fixes->committed = true;
 	strays_free(&sv.st);
+	free(sv.lost);
 	return ret;
 }

@@ -90,6 +90,22 @@ static void test_a_tree_with_two_copies_survives(void **state)
 	run_cases(&dup, 400);
 }
 
+/* Each has found something once. */
+static void test_seeds_that_did_not_survive(void **state)
+{
+	static const uint64_t seeds[] = {
+		93004671,	/* a leaf lost below a branch that was hung in */
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(seeds); i++) {
+		run_case(&plain, seeds[i]);
+		run_case(&grown, seeds[i]);
+		run_case(&dup, seeds[i]);
+	}
+}
+
 /* ------------------------------------------------------------------ setup */
 
 static void make_scene(struct scene *s, unsigned int copies, bool fill)
@@ -125,6 +141,7 @@ int main(void)
 		cmocka_unit_test(test_a_plain_tree_survives),
 		cmocka_unit_test(test_a_tree_of_several_nodes_survives),
 		cmocka_unit_test(test_a_tree_with_two_copies_survives),
+		cmocka_unit_test(test_seeds_that_did_not_survive),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
