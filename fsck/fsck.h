@@ -83,7 +83,8 @@ struct object {
 	owfs_fileoff_t ext_end;		/* end of the last extent */
 	struct owfs_extent ext_last;	/* ... and that one */
 	struct overlaps overlaps;	/* ... and those that hang together with it */
-	struct range_list past_eof;	/* written, and must be doomed */
+	struct range_list past_eof;	/* written, and must be doomed; all that is
+					   written of an item to be mended */
 	struct range_list intents;
 };
 

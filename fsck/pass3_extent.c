@@ -63,9 +63,11 @@ static int note_past_eof(struct check *ck, const struct owfs_extent *ext)
 	struct object *obj = &ck->obj;
 	uint64_t eof;
 
-	if (!obj->good || (ext->flags & OWFS_EXTENT_UNWRITTEN))
+	/* of an item to be mended the size may be what is wrong */
+	if ((!obj->good && !obj->mend_item) ||
+	    (ext->flags & OWFS_EXTENT_UNWRITTEN))
 		return 0;
-	eof = div_round_up(obj->attr.size, ck->sb.blocksize);
+	eof = obj->good ? div_round_up(obj->attr.size, ck->sb.blocksize) : 0;
 	if (owfs_extent_end(ext) <= eof)
 		return 0;
 	return range_list_add(&obj->past_eof, max_u64(ext->off, eof),

@@ -126,12 +126,12 @@ static int inode_item(struct check *ck, const struct owfs_key *key,
 	if (!problem(ck, BAD_INODE_ITEM, "inode", obj->ino,
 		     "length=%zu offset=%" PRIu64, len, key->off))
 		return 0;
-	if (key->off || len != sizeof(obj->item)) {
+	if (key->off || len < sizeof(obj->item)) {
 		fix_del(ck, FIX_ITEMS, *key);
 		return 0;
 	}
 	/* what kind of inode it is the items behind it may show */
-	memcpy(&obj->item, val, len);
+	memcpy(&obj->item, val, sizeof(obj->item));
 	obj->mend_item = true;
 	return 0;
 }
@@ -197,12 +197,50 @@ static uint32_t mend_flags(uint32_t flags, uint32_t mode, bool intents)
 	return flags | (intents ? OWFS_INODE_INTENTS : 0);
 }
 
+/* The end of what is written, and not to be taken away. */
+static uint64_t written_end(const struct object *obj)
+{
+	const struct range *w = obj->past_eof.v, *in = obj->intents.v;
+	size_t i, j;
+
+	for (i = obj->past_eof.n; i-- > 0; ) {
+		uint64_t end = w[i].end;
+
+		for (j = obj->intents.n; j-- > 0; )
+			if (in[j].start < end && end <= in[j].end)
+				end = in[j].start;
+		if (end > w[i].start)
+			return end;
+	}
+	return 0;
+}
+
+/*
+ * A size that no file can have: all that was written can be read again.  If
+ * but for its highest bit it ends in the last block, it is that bit.
+ */
+static uint64_t mend_size(const struct check *ck, uint64_t size, uint32_t mode)
+{
+	const uint32_t bs = ck->sb.blocksize;
+	uint64_t low = size & OWFS_FILE_BYTES_MAX, bytes;
+
+	if (size == low)
+		return size;
+	if (!S_ISREG(mode))
+		return 0;
+	bytes = written_end(&ck->obj) * bs;
+	if (low <= bytes && bytes - low < bs)
+		return low;
+	return min_u64(bytes, OWFS_FILE_BYTES_MAX);
+}
+
 /*
  * Fields that cannot be what was written, each by itself.  The type is taken
  * from the items the inode has; sums are right, parents a later pass's.
  */
-static void mend_fields(const struct object *obj, struct owfs_inode_item *d)
+static void mend_fields(const struct check *ck, struct owfs_inode_item *d)
 {
+	const struct object *obj = &ck->obj;
 	uint32_t mode = le32_to_cpu(d->mode), type = mode_of_items(obj->types);
 	bool dir;
 
@@ -218,6 +256,7 @@ static void mend_fields(const struct object *obj, struct owfs_inode_item *d)
 		d->parent = cpu_to_le64(0);
 	if (le32_to_cpu(d->nlink) > OWFS_LINK_MAX || !obj->has_item)
 		d->nlink = cpu_to_le32(dir ? 2 + (uint32_t)obj->subdirs : 1);
+	d->size = cpu_to_le64(mend_size(ck, le64_to_cpu(d->size), mode));
 	if (dir)
 		d->size = cpu_to_le64(obj->entries);
 	if (S_ISLNK(mode))
@@ -239,7 +278,7 @@ static void mend_inode(struct check *ck)
 	struct owfs_inode_item *d = &obj->item;
 	struct owfs_attr attr;
 
-	mend_fields(obj, d);
+	mend_fields(ck, d);
 	if (owfs_attr_from_disk(&attr, d, sizeof(*d)))
 		fix_del_inode(ck, obj->ino);
 	else
