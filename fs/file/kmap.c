@@ -175,19 +175,24 @@ static int is_untouched(const struct owfs_kmap_rq *rq, owfs_fileoff_t off, bool 
 }
 
 /*
- * A direct write asks again from where its last answer ended, for all that is
- * left of it; there is one at a time that does so.
+ * A direct write asks again behind where its last answer ended, for all that is
+ * left of it, and there is one at a time that does so.  What the kernel's cache
+ * has of it, from stores that came to nothing, it does not ask for.
  */
 static bool is_continued(const struct owfs_kmap_rq *rq)
 {
 	struct owfs_inode *inode = rq->inode;
+	struct owfs_wstate before = { .cached = false };
+	owfs_fileoff_t until;
 	bool ret;
 
 	pthread_mutex_lock(&inode->i_map_lock);
-	ret = inode->i_direct_next == (uint64_t)rq->pos &&
-	      inode->i_direct_end == (uint64_t)rq->pos + rq->count;
+	ret = inode->i_direct_end == (uint64_t)rq->pos + rq->count &&
+	      inode->i_direct_next && inode->i_direct_next <= (uint64_t)rq->pos;
 	pthread_mutex_unlock(&inode->i_map_lock);
-	return ret;
+	if (!ret && rq->first && (uint64_t)rq->pos % inode->i_fs->fs_geo.blocksize == 0)
+		owfs_wmap_find(inode, rq->first - 1, &before, &until);
+	return ret || before.cached;
 }
 
 static void note_direct(struct owfs_inode *inode, uint64_t next, uint64_t end)
@@ -198,9 +203,12 @@ static void note_direct(struct owfs_inode *inode, uint64_t next, uint64_t end)
 	pthread_mutex_unlock(&inode->i_map_lock);
 }
 
-void owfs_kmap_direct_over(struct owfs_inode *inode)
+void owfs_kmap_direct_over(struct owfs_inode *inode, uint64_t end)
 {
-	note_direct(inode, 0, 0);
+	pthread_mutex_lock(&inode->i_map_lock);
+	if (!end || inode->i_direct_end == end)
+		inode->i_direct_next = inode->i_direct_end = 0;
+	pthread_mutex_unlock(&inode->i_map_lock);
 }
 
 /*
@@ -388,7 +396,7 @@ int owfs_kmap_begin(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
 	/* -EAGAIN: it is asked again */
 	if (ret && ret != -EAGAIN && op == OWFS_KMAP_DIRECT) {
 		__atomic_store_n(&inode->i_begin_err, ret, __ATOMIC_RELAXED);
-		owfs_kmap_direct_over(inode);
+		owfs_kmap_direct_over(inode, 0);
 	}
 	return ret;
 }

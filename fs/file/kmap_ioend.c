@@ -83,7 +83,7 @@ void owfs_kmap_end(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
 	if (fsblock != OWFS_NOBLOCK)
 		fsblock += first - (uint64_t)pos / bs;
 	if (op == OWFS_KMAP_DIRECT) {
-		owfs_kmap_direct_over(inode);
+		owfs_kmap_direct_over(inode, 0);
 		cancel_direct(inode, first, blocks, fsblock);
 	} else if (op == OWFS_KMAP_WRITE || op == OWFS_KMAP_ZERO) {
 		cancel_store(inode, first, end);
@@ -295,8 +295,8 @@ int owfs_kmap_ioend(struct owfs_inode *inode, enum owfs_kmap_ioend kind,
 		discard(inode, &io);
 	if (kind == OWFS_KMAP_IOEND_DIRECT)
 		owfs_staging_idle_free(inode);
-	if (kind == OWFS_KMAP_IOEND_DIRECT && error)
-		owfs_kmap_direct_over(inode);
+	if (kind == OWFS_KMAP_IOEND_DIRECT)
+		owfs_kmap_direct_over(inode, error ? 0 : (uint64_t)pos + written);
 	*newsize = owfs_file_size(inode);
 	return ret;
 }

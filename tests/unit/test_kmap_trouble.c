@@ -315,6 +315,32 @@ static void test_no_write_is_refused_half_way(void **state)
 	fx_check(&fx);
 }
 
+/* ... nor where the kernel's cache had the blocks in between, or all before. */
+static void test_no_write_is_refused_behind_the_cache(void **state)
+{
+	struct owfs_kmap km, other;
+
+	(void)state;
+	assert_int_equal(owfs_file_fallocate(inode, 0, 0, BS), 0);
+	assert_int_equal(direct_begin(0, 4 * BS, &km), 0);
+	assert_int_equal(km.write.len, 1);
+	assert_int_equal(owfs_kmap_begin(inode, OWFS_KMAP_FAULT, 3 * BS, BS,
+					 false, &other), 0);
+	assert_int_equal(direct_begin(2 * BS, 2 * BS, &km), 0);
+	assert_int_equal(direct_ioend(0, 4 * BS, 0), 0);
+	assert_int_equal(direct_begin(2 * BS, 2 * BS, &km), -ENOSYS);
+
+	assert_int_equal(owfs_kmap_begin(inode, OWFS_KMAP_WRITE, 5 * BS + 512,
+					 512, false, &km), 0);
+	assert_true(km.retry);
+	assert_int_equal(owfs_kmap_begin(inode, OWFS_KMAP_FAULT, 7 * BS, BS,
+					 false, &other), 0);
+	assert_int_equal(direct_begin(6 * BS, 2 * BS, &km), 0);
+	assert_int_equal(direct_ioend(6 * BS, 2 * BS, 0), 0);
+	owfs_wmap_drop(inode, 0, UINT64_MAX);
+	fx_check(&fx);
+}
+
 /* Somebody has written the rest of its last block: that part is left out. */
 static void test_a_write_ends_before_a_block_that_is_not_empty(void **state)
 {
@@ -416,6 +442,7 @@ int main(void)
 		T(test_of_two_writes_the_last_comes_to_nothing),
 		T(test_a_part_that_comes_to_nothing),
 		T(test_no_write_is_refused_half_way),
+		T(test_no_write_is_refused_behind_the_cache),
 		T(test_a_write_ends_before_a_block_that_is_not_empty),
 		T(test_preallocated_blocks_take_one_write_at_a_time),
 		T(test_a_sector_leaves_the_rest_of_its_block),
