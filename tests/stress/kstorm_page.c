@@ -525,7 +525,9 @@ static uint64_t send_out(struct kcaller *c, struct kino *i, uint64_t pos,
 	for (done = 0; done < len; done += n) {
 		ret = kbegin(c, i, KM_DIO_WRITE, pos + done, len - done, &rd,
 			     &wr, &seq);
-		if (ret == -ENOSYS)
+		/* the rest of the bytes would go where the first of them belong */
+		MUST(ret != -ENOSYS || !done);
+		if (ret == -ENOSYS || ret == -ENOTBLK)
 			break;
 		stress_ok(ret, "begin of a direct write");
 		m = km_dest(&rd, &wr);
@@ -538,7 +540,7 @@ static uint64_t send_out(struct kcaller *c, struct kino *i, uint64_t pos,
 	return done;
 }
 
-/* Caller holds k_rw, for writing if it grows the file; bytes written. */
+/* Caller holds k_rw for writing; bytes written. */
 static uint64_t direct_locked(struct kcaller *c, struct kino *i, uint64_t pos,
 			      uint64_t len, const void *data, sem_t *waiter)
 {
@@ -578,12 +580,8 @@ void kfile_direct_write(struct kcaller *c, struct kino *i, uint64_t pos,
 	sem_t landed;
 
 	sem_init(&landed, 0, 0);
-	pthread_rwlock_rdlock(&i->k_rw);
-	if (pos + len > kino_size(i)) {
-		pthread_rwlock_unlock(&i->k_rw);
-		pthread_rwlock_wrlock(&i->k_rw);
-		wait = true;
-	}
+	pthread_rwlock_wrlock(&i->k_rw);
+	wait |= pos + len > kino_size(i);
 	done = direct_locked(c, i, pos, len, data, wait ? &landed : NULL);
 	if (done && wait)
 		grow(i, pos + done);
