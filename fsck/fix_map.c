@@ -134,7 +134,7 @@ static int open_before(struct remap *rm)
 	};
 
 	if (!ck->holes || !ck->sb.root[1].gen || ck->fixes->on_the_way ||
-	    ck->map_before_bad)
+	    !(ck->param->commits & OWFS_CHECK_PREVIOUS) || ck->map_before_bad)
 		return 0;
 	return owfs_freemap_open(&rm->before, &p);
 }
