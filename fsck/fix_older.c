@@ -227,11 +227,8 @@ static int note_claim(const struct older *o, const struct older_item *item)
 {
 	struct owfs_extent ext;
 
-	if (owfs_key_type(&item->key) != OWFS_ITEM_EXTENT ||
-	    owfs_extent_from_disk(&o->ck->geo, o->gen, &item->key,
-				  o->bytes + item->at, item->len, &ext))
-		return 0;
-	return owners_claimed(o->ck->fixes, ext.fsblock, ext.len);
+	return extent_of(o, item, &ext) ?
+	       owners_claimed(o->ck->fixes, ext.fsblock, ext.len) : 0;
 }
 
 static int drop_claimed(struct older *o)

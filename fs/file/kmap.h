@@ -69,7 +69,8 @@ void owfs_kmap_forget(struct owfs_inode *inode, uint64_t pos, uint64_t end);
  * and is never longer, but for writeback, where what is known to be dirty
  * behind the range comes along.  @nowait: -EAGAIN rather than wait for a commit.
  * -ENOSYS: a direct write that must go through the page cache; nothing was
- * changed.  -ENOTBLK: what is left of one cannot be written now.  -EINPROGRESS: of the first block something is written directly, to
+ * changed.  -ENOTBLK: what is left of one cannot be written now.
+ * -EINPROGRESS: of the first block something is written directly, to
  * be asked again when that has had its ioend.  -ENOSPC, -EROFS, -EFBIG.
  */
 int owfs_kmap_begin(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,

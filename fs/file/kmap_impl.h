@@ -33,7 +33,7 @@ bool owfs_kmap_keep(const struct owfs_kmap_rq *rq, const struct owfs_kmap *km);
 int owfs_kmap_place(const struct owfs_kmap_rq *rq, const struct owfs_wstate *st,
 		    uint64_t *len, owfs_fsblock_t *fsblock);
 
-/* The direct write that has begun, if it goes up to @end or that is 0, asks for no more. */
+/* The direct write that has begun asks for no more; @end != 0: if it goes up to there. */
 void owfs_kmap_direct_over(struct owfs_inode *inode, uint64_t end);
 
 /* kmap_store.c: begin of a store into the page cache */

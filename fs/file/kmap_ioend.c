@@ -85,9 +85,9 @@ void owfs_kmap_end(struct owfs_inode *inode, enum owfs_kmap_op op, loff_t pos,
 	if (op == OWFS_KMAP_DIRECT) {
 		owfs_kmap_direct_over(inode, 0);
 		cancel_direct(inode, first, blocks, fsblock);
-	} else if (op == OWFS_KMAP_WRITE || op == OWFS_KMAP_ZERO) {
-		cancel_store(inode, first, end);
 	}
+	if (op == OWFS_KMAP_WRITE || op == OWFS_KMAP_ZERO)
+		cancel_store(inode, first, end);
 }
 
 /* ------------------------------------------------------------------ ioend */
@@ -293,10 +293,10 @@ int owfs_kmap_ioend(struct owfs_inode *inode, enum owfs_kmap_ioend kind,
 	}
 	if (kind == OWFS_KMAP_IOEND_DISCARD)
 		discard(inode, &io);
-	if (kind == OWFS_KMAP_IOEND_DIRECT)
+	if (kind == OWFS_KMAP_IOEND_DIRECT) {
 		owfs_staging_idle_free(inode);
-	if (kind == OWFS_KMAP_IOEND_DIRECT)
 		owfs_kmap_direct_over(inode, error ? 0 : (uint64_t)pos + written);
+	}
 	*newsize = owfs_file_size(inode);
 	return ret;
 }

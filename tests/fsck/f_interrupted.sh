@@ -22,13 +22,7 @@ END
 	echo $? > "$T/status"
 ) &
 
-blocked()
-{
-	[ -s "$T/pid" ] &&
-	grep -q '^Name:.*fsck' "/proc/$(cat "$T/pid")/status" &&
-	grep -q '^State:.*sleeping' "/proc/$(cat "$T/pid")/status"
-}
-t_wait_until blocked || t_fail "does not wait for its pipe"
+t_wait_until t_is_asleep "$T/pid" fsck || t_fail "does not wait for its pipe"
 kill -INT "$(cat "$T/pid")"
 t_wait_until test -s "$T/status" || t_fail "does not end"
 t_same 'exit status' "$(cat "$T/status")" 32

@@ -27,13 +27,7 @@ dd if=/dev/zero bs=$((4096 - room)) count=1 status=none >&8
 	echo $? > "$T/status"
 ) 2> /dev/null &
 
-blocked()
-{
-	[ -s "$T/pid" ] &&
-	grep -q '^Name:.*fsck' "/proc/$(cat "$T/pid")/status" &&
-	grep -q '^State:.*sleeping' "/proc/$(cat "$T/pid")/status"
-}
-t_wait_until blocked || t_fail "does not wait for its pipe"
+t_wait_until t_is_asleep "$T/pid" fsck || t_fail "does not wait for its pipe"
 kill -KILL "$(cat "$T/pid")"
 t_wait_until test -s "$T/status" || t_fail "does not end"
 exec 8>&-

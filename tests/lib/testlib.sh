@@ -184,6 +184,14 @@ t_wait_until()
 	done
 }
 
+# The process whose number is in file $1 runs $2, and waits for something.
+t_is_asleep()
+{
+	[ -s "$1" ] &&
+	grep -q "^Name:.*$2" "/proc/$(cat "$1")/status" &&
+	grep -q '^State:.*sleeping' "/proc/$(cat "$1")/status"
+}
+
 t_not_mounted()
 {
 	! t_is_mounted "$MNT"

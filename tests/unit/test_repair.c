@@ -283,6 +283,23 @@ static owfs_fsblock_t new_leaf(struct image *im)
 	return leaf.addr[0];
 }
 
+/* A crash, and a leaf of the last commit is bad: the digest of the one before. */
+static uint64_t tear_last_commit(struct image *im)
+{
+	struct owfs_fs *fs;
+	uint64_t before;
+	int err = 0;
+
+	image_fork(im, &defect_base);
+	assert_int_equal(rig_mount(&fs, im->e, &im->env, RIG_READONLY |
+				   RIG_FALLBACK, NULL), 0);
+	before = rig_digest(fs, NULL, &err);
+	owfs_mount_abandon(fs);
+	emubd_flip_bit(im->e, new_leaf(im) * 4096 + 3000, 3);
+	super_edit(im, not_unmounted, NULL);
+	return before;
+}
+
 /*
  * Who mounts it before it is checked, and reads, does not take the way back away;
  * nor with @begun who began a change, and met the damage before it was durable.
@@ -295,13 +312,7 @@ static void met_and_given_up(bool begun)
 	uint64_t before, hash;
 	int err = 0;
 
-	image_fork(&im, &defect_base);
-	assert_int_equal(rig_mount(&fs, im.e, &im.env, RIG_READONLY |
-				   RIG_FALLBACK, NULL), 0);
-	before = rig_digest(fs, NULL, &err);
-	owfs_mount_abandon(fs);
-	emubd_flip_bit(im.e, new_leaf(&im) * 4096 + 3000, 3);
-	super_edit(&im, not_unmounted, NULL);
+	before = tear_last_commit(&im);
 	assert_int_equal(rig_mount(&fs, im.e, &im.env, 0, NULL), 0);
 	if (begun)
 		assert_int_equal(owfs_commit_start_run(fs), 0);
@@ -345,17 +356,9 @@ static void go_back_beside(void (*damage)(struct image *im),
 	struct owfs_repair_report r;
 	struct owfs_check_report was;
 	struct image im;
-	struct owfs_fs *fs;
 	uint64_t before;
-	int err = 0;
 
-	image_fork(&im, &defect_base);
-	assert_int_equal(rig_mount(&fs, im.e, &im.env, RIG_READONLY |
-				   RIG_FALLBACK, NULL), 0);
-	before = rig_digest(fs, NULL, &err);
-	owfs_mount_abandon(fs);
-	emubd_flip_bit(im.e, new_leaf(&im) * 4096 + 3000, 3);
-	super_edit(&im, not_unmounted, NULL);
+	before = tear_last_commit(&im);
 	damage(&im);
 	assert_int_equal(image_check(&im, 0, &was), 0);
 	assert_true(was.count[what] > 0);
