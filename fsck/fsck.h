@@ -105,6 +105,8 @@ struct check {
 	/* not a filesystem that was opened: what hashing a name looks at */
 	struct owfs_fs fs;
 	struct owfs_itable itable;
+	unsigned int names_tried;	/* in vain, to find the right byte of */
+	_Alignas(8) unsigned char restored[OWFS_ITEM_MAX];
 
 	/* the commit being checked */
 	const struct owfs_root *root;
@@ -210,9 +212,22 @@ void pass3_drop_attr(struct check *ck, uint64_t off, uint32_t id);
 void pass3_acl_chunk(struct check *ck, uint32_t id, const void *val, size_t len);
 void pass3_acl_end(struct check *ck);
 void pass3_xattr_end(struct check *ck);
-/* 1: a name of this hash for the first time; 0: again; -ENOMEM. */
-int pass3_name_is_new(struct object *obj, uint64_t hash, const char *name,
-		      size_t len);
+/*
+ * The item, or as it was before it was damaged if its name's hash shows that:
+ * then it is to be put right.  Until the next call; NULL: it is not to be.
+ */
+const struct owfs_dirent_item *
+pass3_restore_entry(struct check *ck, const struct owfs_key *key,
+		    const struct owfs_dirent_item *d, size_t *len);
+const struct owfs_xattr_item *
+pass3_restore_attr(struct check *ck, const struct owfs_key *key,
+		   const struct owfs_xattr_item *d, size_t len);
+/*
+ * A sound item's name is compared with its hash, and with those before of the
+ * same hash.  1: it is new; 0: it was there already; -ENOMEM.
+ */
+int pass3_name(struct check *ck, const struct owfs_key *key, const char *name,
+	       size_t len);
 /* Add a range behind those there, joining it to the last if they touch. */
 int range_list_add(struct range_list *rl, uint64_t start, uint64_t end);
 

@@ -36,32 +36,6 @@ int range_list_add(struct range_list *rl, uint64_t start, uint64_t end)
 	return 0;
 }
 
-int pass3_name_is_new(struct object *obj, uint64_t hash, const char *name,
-		      size_t len)
-{
-	struct name_run *run = &obj->names;
-	unsigned char *p, *bytes;
-
-	if (hash != run->hash) {
-		run->hash = hash;
-		run->len = 0;
-	}
-	for (p = run->bytes; p && p < run->bytes + run->len; p += 1 + p[0])
-		if (p[0] == len && !memcmp(p + 1, name, len))
-			return 0;
-	if (run->len + len + 1 > run->cap) {
-		bytes = realloc(run->bytes, 2 * run->cap + 256);
-		if (!bytes)
-			return -ENOMEM;
-		run->bytes = bytes;
-		run->cap = 2 * run->cap + 256;
-	}
-	run->bytes[run->len] = (unsigned char)len;
-	memcpy(run->bytes + run->len + 1, name, len);
-	run->len += len + 1;
-	return 1;
-}
-
 /* ------------------------------------------------------- beginning and end */
 
 static void count_inode(struct owfs_check_report *r,

@@ -52,13 +52,14 @@ static int announce(struct check *ck, uint64_t off, uint32_t id, uint32_t len)
 int pass3_xattr(struct check *ck, const struct owfs_key *key, const void *val,
 		size_t len)
 {
-	const struct owfs_xattr_item *d = val;
+	const struct owfs_xattr_item *d = pass3_restore_attr(ck, key, val, len);
 	struct object *obj = &ck->obj;
-	uint64_t hash = key->off >> OWFS_HASH_SEQ_BITS, right;
 	uint32_t id;
 	size_t namelen;
 	int ret;
 
+	if (!d)
+		return 0;
 	if (owfs_xattr_check(d, len, key->off)) {
 		if (problem(ck, BAD_XATTR_ITEM, "inode", obj->ino, "offset=%"
 			    PRIu64 " length=%zu", key->off, len))
@@ -66,12 +67,7 @@ int pass3_xattr(struct check *ck, const struct owfs_key *key, const void *val,
 		return 0;
 	}
 	namelen = le16_to_cpu(d->namelen);
-	right = owfs_name_hash(&ck->fs, d->name, namelen);
-	if (right != hash &&
-	    problem(ck, BAD_XATTR_HASH, "inode", obj->ino, "offset=%" PRIu64
-		    " name=%s", key->off, shown_name(d->name, namelen).s))
-		fix_move(ck, *key, right);
-	ret = pass3_name_is_new(obj, hash, d->name, namelen);
+	ret = pass3_name(ck, key, d->name, namelen);
 	if (ret < 0)
 		return ret;
 	if (ret == 0 && problem(ck, BAD_XATTR_TWICE, "inode", obj->ino,

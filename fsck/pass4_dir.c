@@ -47,29 +47,6 @@ static struct shown entry_name(const struct owfs_dirent_item *d, size_t len)
 	return shown_name(d->name, len);
 }
 
-static int check_name(struct check *ck, const struct owfs_key *key,
-		      const struct owfs_dirent_item *d)
-{
-	struct object *obj = &ck->obj;
-	uint64_t hash = key->off >> OWFS_HASH_SEQ_BITS;
-	size_t namelen = le16_to_cpu(d->namelen);
-	uint64_t right = owfs_name_hash(&ck->fs, d->name, namelen);
-	int ret;
-
-	if (right != hash &&
-	    problem(ck, BAD_DIRENT_HASH, "directory", obj->ino,
-		    "cookie=%" PRIu64 " name=%s", key->off,
-		    shown_name(d->name, namelen).s))
-		fix_move(ck, *key, right);
-	ret = pass3_name_is_new(obj, hash, d->name, namelen);
-	if (ret == 0 &&
-	    problem(ck, BAD_DIRENT_TWICE, "directory", obj->ino,
-		    "cookie=%" PRIu64 " name=%s", key->off,
-		    shown_name(d->name, namelen).s))
-		fix_entry(ck, FIX_ITEMS, *key, d->ftype == DT_DIR);
-	return ret < 0 ? ret : 0;
-}
-
 void pass4_set_name(struct ino_rec *rec, const struct owfs_key *key)
 {
 	rec->named_in = owfs_key_ino(key);
@@ -79,12 +56,16 @@ void pass4_set_name(struct ino_rec *rec, const struct owfs_key *key)
 int pass4_entry(struct check *ck, const struct owfs_key *key, const void *val,
 		size_t len)
 {
-	const struct owfs_dirent_item *d = val;
+	const struct owfs_dirent_item *d =
+		pass3_restore_entry(ck, key, val, &len);
 	struct object *obj = &ck->obj;
 	struct ino_rec *rec;
+	size_t namelen;
 	int ret;
 
 	obj->entries++;
+	if (!d)
+		return 0;
 	if (owfs_dirent_check(d, len, key->off)) {
 		if (problem(ck, BAD_DIRENT_ITEM, "directory", obj->ino,
 			    "cookie=%" PRIu64 " length=%zu name=%s", key->off,
@@ -92,9 +73,15 @@ int pass4_entry(struct check *ck, const struct owfs_key *key, const void *val,
 			fix_entry(ck, FIX_ITEMS, *key, false);
 		return 0;
 	}
-	ret = check_name(ck, key, d);
-	if (ret)
+	namelen = le16_to_cpu(d->namelen);
+	ret = pass3_name(ck, key, d->name, namelen);
+	if (ret < 0)
 		return ret;
+	if (ret == 0 &&
+	    problem(ck, BAD_DIRENT_TWICE, "directory", obj->ino,
+		    "cookie=%" PRIu64 " name=%s", key->off,
+		    shown_name(d->name, namelen).s))
+		fix_entry(ck, FIX_ITEMS, *key, d->ftype == DT_DIR);
 	if (d->ftype == DT_DIR)
 		obj->subdirs++;
 	rec = inotab_get(&ck->inos, le64_to_cpu(d->ino));

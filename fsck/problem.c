@@ -146,6 +146,12 @@ static const struct owfs_problem_info table[OWFS_PROBLEM_KINDS] = {
 [BAD_ACL_MODE] = { 331, "acl-mode", COUNT, YES,
 	"mode is not what the access control list says",
 	"set the mode" },
+[BAD_DIRENT_NAME] = { 332, "dirent-name", LOSS, YES,
+	"entry is damaged, and the hash of its name shows how",
+	"put it right" },
+[BAD_XATTR_NAME] = { 333, "xattr-name", LOSS, YES,
+	"extended attribute is damaged, and the hash of its name shows how",
+	"put it right" },
 
 [BAD_ROOT_DIR] = { 401, "root-dir", LOSS, YES,
 	"root directory is missing or none",

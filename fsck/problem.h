@@ -53,6 +53,8 @@ enum owfs_problem {
 	BAD_ORPHAN_ITEM,
 	BAD_ACL_VALUE,
 	BAD_ACL_MODE,
+	BAD_DIRENT_NAME,
+	BAD_XATTR_NAME,
 	/* pass 4: names */
 	BAD_ROOT_DIR,
 	BAD_DIRENT_TARGET,

@@ -13,7 +13,7 @@ room=$((12 * (${#line} + 1) + 3))
 t_image 16M
 "$top_builddir/tests/fsck/owfs-edit" "$IMG" <<END
 insert xattr / hash:user.a namelen=6 valuelen=1 'user.ax
-set xattr:/ zero16 1
+set xattr:/ valuelen 5
 END
 mkfifo "$T/pipe"
 exec 8<> "$T/pipe"

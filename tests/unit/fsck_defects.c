@@ -120,10 +120,23 @@ static void f_dirent_item(struct image *im)
 	struct owfs_key key = entry_of(im, im->sub, im->deep, val, &len);
 
 	d->name[1] = '/';
+	d->name[2] ^= 1;
 	item_put(im, key, val, len);
 }
 
 static void f_dirent_hash(struct image *im)
+{
+	char val[OWFS_ITEM_MAX];
+	struct owfs_dirent_item *d = (void *)val;
+	size_t len;
+	struct owfs_key key = entry_of(im, im->sub, im->deep, val, &len);
+
+	d->name[1] ^= 1;
+	d->name[2] ^= 1;
+	item_put(im, key, val, len);
+}
+
+static void f_dirent_name(struct image *im)
 {
 	char val[OWFS_ITEM_MAX];
 	struct owfs_dirent_item *d = (void *)val;
@@ -402,6 +415,7 @@ const struct defect defects[] = {
 	ITEM(f_dir_nlink, BAD_DIR_NLINK),
 	ITEM(f_dirent_item, BAD_DIRENT_ITEM, BAD_INODE_LOST),
 	ITEM(f_dirent_hash, BAD_DIRENT_HASH),
+	ITEM(f_dirent_name, BAD_DIRENT_NAME),
 	ITEM(f_dirent_twice, BAD_DIRENT_TWICE, BAD_DIR_SIZE, BAD_INODE_NLINK),
 	ITEM(f_dirent_target, BAD_DIRENT_TARGET, BAD_INODE_LOST),
 	ITEM(f_dirent_ftype, BAD_DIRENT_FTYPE),
@@ -417,6 +431,7 @@ const struct defect defects[] = {
 	ITEM(f_symlink_size, BAD_SYMLINK_SIZE),
 	ITEM(f_xattr_item, BAD_XATTR_ITEM),
 	ITEM(f_xattr_hash, BAD_XATTR_HASH),
+	ITEM(f_xattr_name, BAD_XATTR_NAME),
 	ITEM(f_xattr_twice, BAD_XATTR_TWICE),
 	ITEM(f_xattr_chunk_gone, BAD_XATTR_VALUE),
 	ITEM(f_xattr_value_gone, BAD_XATTR_VALUE),

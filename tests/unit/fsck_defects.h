@@ -55,6 +55,7 @@ void f_symlink_hole(struct image *im);
 void f_symlink_size(struct image *im);
 void f_xattr_item(struct image *im);
 void f_xattr_hash(struct image *im);
+void f_xattr_name(struct image *im);
 void f_xattr_twice(struct image *im);
 void f_xattr_chunk_gone(struct image *im);
 void f_xattr_value_gone(struct image *im);

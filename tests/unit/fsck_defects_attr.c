@@ -64,6 +64,18 @@ void f_xattr_hash(struct image *im)
 	struct owfs_key key = xattr_get(im, val, &len, false);
 
 	d->name[0] ^= 1;
+	d->name[1] ^= 1;
+	item_put(im, key, val, len);
+}
+
+void f_xattr_name(struct image *im)
+{
+	char val[OWFS_ITEM_MAX];
+	struct owfs_xattr_item *d = (void *)val;
+	size_t len;
+	struct owfs_key key = xattr_get(im, val, &len, false);
+
+	d->name[0] ^= 1;
 	item_put(im, key, val, len);
 }
 

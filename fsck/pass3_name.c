@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Names of entries and of extended attributes, beside the hashes they stand
+ * under.  A hash that fits the name in a damaged item shows that the name is as
+ * it was written; and one that fits all of it but a byte, what that byte was: of
+ * the 65,000 names so near, another one has that hash once in 2^39 cases.
+ */
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "fsck.h"
+#include "object/dir.h"
+#include "object/xattr.h"
+
+/* So many names in vain: the hashes are wrong, and it takes too long. */
+#define TRIES_MAX	1000
+
+#define HEAD_BYTES	sizeof(struct owfs_dirent_item)
+static_assert(HEAD_BYTES == sizeof(struct owfs_xattr_item), "of one size");
+
+/* ----------------------------------------------------- what the hash shows */
+
+static bool is_name_of(struct check *ck, const struct owfs_key *key,
+		       const char *name, size_t len)
+{
+	return owfs_name_hash(&ck->fs, name, len) ==
+	       key->off >> OWFS_HASH_SEQ_BITS;
+}
+
+/* @name as it was, if it is, or but for a byte. */
+static bool name_by_hash(struct check *ck, const struct owfs_key *key,
+			 char *name, size_t len)
+{
+	size_t i;
+	int byte;
+	char was;
+
+	if (is_name_of(ck, key, name, len))
+		return true;
+	if (ck->names_tried >= TRIES_MAX)
+		return false;
+	for (i = 0; i < len; i++) {
+		was = name[i];
+		for (byte = 0; byte < 256; byte++) {
+			name[i] = (char)byte;
+			if (is_name_of(ck, key, name, len))
+				return true;
+		}
+		name[i] = was;
+	}
+	ck->names_tried++;
+	return false;
+}
+
+static uint8_t type_of(struct check *ck, owfs_ino_t ino)
+{
+	struct owfs_key key = owfs_key(ino, OWFS_ITEM_INODE, 0);
+	struct owfs_inode_item item;
+	struct owfs_attr attr;
+	int len = owfs_btree_lookup(ck->bt, &key, &item, sizeof(item));
+
+	if (len < 0 || owfs_attr_from_disk(&attr, &item, (size_t)len))
+		return DT_REG;		/* pass 4 says more */
+	return IFTODT(attr.mode);
+}
+
+/* The item's length, as it was; 0: nothing shows that. */
+static size_t restore_entry(struct check *ck, const struct owfs_key *key,
+			    struct owfs_dirent_item *d, size_t len)
+{
+	size_t namelen = le16_to_cpu(d->namelen);
+
+	if (HEAD_BYTES + namelen > len || !is_name_of(ck, key, d->name, namelen))
+		namelen = len - HEAD_BYTES;
+	if (namelen > OWFS_NAME_MAX || !name_by_hash(ck, key, d->name, namelen))
+		return 0;
+	len = HEAD_BYTES + namelen;
+	d->namelen = cpu_to_le16((uint16_t)namelen);
+	d->zero = 0;
+	d->zero32 = cpu_to_le32(0);
+	if (owfs_dirent_check(d, len, key->off))
+		d->ftype = type_of(ck, le64_to_cpu(d->ino));
+	return owfs_dirent_check(d, len, key->off) ? 0 : len;
+}
+
+/* Of the value nothing shows what it was, so that must have its length. */
+static size_t restore_attr(struct check *ck, const struct owfs_key *key,
+			   struct owfs_xattr_item *d, size_t len)
+{
+	size_t here = le32_to_cpu(d->valueid) ? 0 : le32_to_cpu(d->valuelen);
+	size_t namelen = len - HEAD_BYTES - here;
+
+	if (here >= len - HEAD_BYTES || namelen > OWFS_XATTR_NAME_MAX ||
+	    !name_by_hash(ck, key, d->name, namelen))
+		return 0;
+	d->namelen = cpu_to_le16((uint16_t)namelen);
+	d->zero16 = cpu_to_le16(0);
+	d->zero32 = cpu_to_le32(0);
+	return owfs_xattr_check(d, len, key->off) ? 0 : len;
+}
+
+/* A copy of the item, to be restored; NULL: nothing would show how. */
+static void *take_copy(struct check *ck, const void *item, size_t len)
+{
+	if (len <= HEAD_BYTES || len > sizeof(ck->restored) ||
+	    ck->itable.it_hash_mask != UINT64_MAX)	/* weakened by a test */
+		return NULL;
+	return memcpy(ck->restored, item, len);
+}
+
+const struct owfs_dirent_item *
+pass3_restore_entry(struct check *ck, const struct owfs_key *key,
+		    const struct owfs_dirent_item *d, size_t *len)
+{
+	bool sound = !owfs_dirent_check(d, *len, key->off), other;
+	struct owfs_dirent_item *was;
+	struct shown there, right;
+	size_t waslen;
+
+	if (sound && is_name_of(ck, key, d->name, le16_to_cpu(d->namelen)))
+		return d;
+	was = take_copy(ck, d, *len);
+	waslen = was ? restore_entry(ck, key, was, *len) : 0;
+	if (!waslen)
+		return d;
+	there = shown_name(d->name, *len - HEAD_BYTES);
+	right = shown_name(was->name, waslen - HEAD_BYTES);
+	other = strcmp(there.s, right.s);
+	if (problem(ck, BAD_DIRENT_NAME, "directory", ck->obj.ino,
+		    "cookie=%" PRIu64 " name=%s%s%s", key->off, there.s,
+		    other ? " right=" : "", other ? right.s : ""))
+		fix_put(ck, FIX_ITEMS, *key, was, waslen);
+	else if (!sound)
+		return NULL;
+	*len = waslen;
+	return was;
+}
+
+const struct owfs_xattr_item *
+pass3_restore_attr(struct check *ck, const struct owfs_key *key,
+		   const struct owfs_xattr_item *d, size_t len)
+{
+	bool sound = !owfs_xattr_check(d, len, key->off);
+	struct owfs_xattr_item *was;
+
+	if (sound && is_name_of(ck, key, d->name, le16_to_cpu(d->namelen)))
+		return d;
+	was = take_copy(ck, d, len);
+	if (!was || !restore_attr(ck, key, was, len))
+		return d;
+	if (problem(ck, BAD_XATTR_NAME, "inode", ck->obj.ino, "offset=%" PRIu64
+		    " name=%s", key->off,
+		    shown_name(was->name, le16_to_cpu(was->namelen)).s))
+		fix_put(ck, FIX_ITEMS, *key, was, len);
+	else if (!sound)
+		return NULL;
+	return was;
+}
+
+/* -------------------------------------------------- names that occur twice */
+
+/* 1: a name of this hash for the first time; 0: again; -ENOMEM. */
+static int name_is_new(struct name_run *run, uint64_t hash, const char *name,
+		       size_t len)
+{
+	unsigned char *p, *bytes;
+
+	if (hash != run->hash) {
+		run->hash = hash;
+		run->len = 0;
+	}
+	for (p = run->bytes; p && p < run->bytes + run->len; p += 1 + p[0])
+		if (p[0] == len && !memcmp(p + 1, name, len))
+			return 0;
+	if (run->len + len + 1 > run->cap) {
+		bytes = realloc(run->bytes, 2 * run->cap + 256);
+		if (!bytes)
+			return -ENOMEM;
+		run->bytes = bytes;
+		run->cap = 2 * run->cap + 256;
+	}
+	run->bytes[run->len] = (unsigned char)len;
+	memcpy(run->bytes + run->len + 1, name, len);
+	run->len += len + 1;
+	return 1;
+}
+
+int pass3_name(struct check *ck, const struct owfs_key *key, const char *name,
+	       size_t len)
+{
+	uint64_t hash = key->off >> OWFS_HASH_SEQ_BITS;
+	uint64_t right = owfs_name_hash(&ck->fs, name, len);
+	bool entry = owfs_key_type(key) == OWFS_ITEM_DIRENT;
+
+	if (right != hash &&
+	    problem(ck, entry ? BAD_DIRENT_HASH : BAD_XATTR_HASH,
+		    entry ? "directory" : "inode", ck->obj.ino,
+		    "%s=%" PRIu64 " name=%s", entry ? "cookie" : "offset",
+		    key->off, shown_name(name, len).s))
+		fix_move(ck, *key, right);
+	return name_is_new(&ck->obj.names, hash, name, len);
+}
