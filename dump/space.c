@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The space map: groups with their counts, or every run of used blocks. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,10 +58,12 @@ static int each_group(struct dump *d, struct owfs_freemap *fm, uint64_t *mem,
 {
 	size_t nwords = OWFS_BITMAP_WORDS(d->geo.group_blocks);
 	uint64_t *bits = mem, *pins = mem + nwords, *none = mem + 2 * nwords;
-	uint64_t g;
+	uint64_t blocks = d->bd->size / d->geo.blocksize, g;
 	int ret;
 
-	for (g = 0; g < d->geo.ngroups; g++) {
+	/* of what is not there a superblock may say anything */
+	for (g = 0; g < d->geo.ngroups &&
+	     owfs_geo_group_start(&d->geo, g) < blocks; g++) {
 		struct group gr = { d, g, owfs_geo_group_len(&d->geo, g),
 				    bits };
 
@@ -88,6 +91,10 @@ static int show_groups(struct dump *d, void (*show)(const struct group *gr))
 	struct owfs_freemap *fm;
 	int ret = -ENOMEM;
 
+	if (d->bd->size / d->geo.blocksize < d->geo.nblocks)
+		owfs_msg(d->msg, OWFS_MSG_WARN, "the device ends at block %" PRIu64
+			 " of %" PRIu64, d->bd->size / d->geo.blocksize,
+			 d->geo.nblocks);
 	if (mem)
 		ret = owfs_freemap_open(&fm, &p);
 	if (!ret) {

@@ -24,10 +24,14 @@ static void compose(const struct check *ck, char *line, size_t size,
 		 kind, id, owfs_problem_info(what)->text, detail);
 }
 
+unsigned int check_max_lines(const struct check *ck)
+{
+	return ck->param->max_lines ? ck->param->max_lines : MAX_LINES;
+}
+
 static void say(struct check *ck, enum owfs_problem what, const char *line)
 {
-	unsigned int max = ck->param->max_lines ? ck->param->max_lines
-						: MAX_LINES;
+	unsigned int max = check_max_lines(ck);
 
 	/* what is asked about, or was given up, is never left out */
 	if (ck->lines[what]++ < max || ck->fixes)
@@ -38,7 +42,7 @@ bool problem(struct check *ck, enum owfs_problem what, const char *kind,
 	     uint64_t id, const char *fmt, ...)
 {
 	struct owfs_check_report *r = ck->report;
-	char detail[320], *line = ck->line;
+	char detail[640], *line = ck->line;
 	va_list ap;
 
 	r->count[what]++;
@@ -83,9 +87,7 @@ int check_progress(struct check *ck, unsigned int pass, uint64_t done,
 
 static void tell_suppressed(const struct check *ck)
 {
-	unsigned int max = ck->param->max_lines ? ck->param->max_lines
-						: MAX_LINES;
-	unsigned int i;
+	unsigned int max = check_max_lines(ck), i;
 
 	for (i = 0; i < OWFS_PROBLEM_KINDS; i++)
 		if (ck->lines[i] > max && !ck->fixes)
@@ -199,6 +201,7 @@ static int check_commit(struct check *ck, const struct owfs_root *root)
 
 	ck->root = root;
 	ck->holes = false;
+	ck->names_hashed = 0;
 	clear_report(ck);
 	usedmap_init(&ck->used, &ck->geo);
 	usedmap_init(&ck->nodes, &ck->geo);
@@ -255,11 +258,15 @@ static void first_copy_bad(void *ctx, const struct owfs_ptr *ptr,
 
 	if (copy_mended(ck, ptr, data))
 		return;
-	/* the node itself comes next, and with it a key to find it by */
-	if (problem(ck, BAD_NODE_COPY, "node", ptr->addr[bad_copy],
-		    "other=%" PRIu64 ": %s", ptr->addr[!bad_copy],
-		    strerror(-err)))
+	if (!problem(ck, BAD_NODE_COPY, "node", ptr->addr[bad_copy],
+		     "other=%" PRIu64 ": %s", ptr->addr[!bad_copy],
+		     strerror(-err)))
+		return;
+	/* the node itself comes next, and with it a key to find it by; or not */
+	if (!ck->aside)
 		ck->touch_next = true;
+	else if (owfs_node_nitems(data))
+		fix_touch(ck, owfs_node_first(data));
 }
 
 static int check_commits(struct check *ck)

@@ -54,7 +54,7 @@ struct owfs_check_report {
 	unsigned int problems;			/* all of them */
 	unsigned int count[OWFS_PROBLEM_KINDS];	/* by number */
 	unsigned int mended;			/* that are none any more; not among them */
-	char first[512];			/* the first, as it was said */
+	char first[1024];			/* the first, as it was said */
 
 	/* what the last commit checked consists of */
 	uint64_t gen;

@@ -49,16 +49,16 @@ static int grow(struct fixes *fx)
 	return 0;
 }
 
-static uint64_t line_hash(const char *line)
+static uint64_t line_hash(const struct fixes *fx, const char *line)
 {
-	uint64_t hash = owfs_checksum(0, line, strlen(line));
+	uint64_t hash = owfs_checksum(fx->seed, line, strlen(line));
 
 	return hash ? hash : 1;
 }
 
 bool fixes_is_news(struct fixes *fx, const char *line)
 {
-	uint64_t hash = line_hash(line);
+	uint64_t hash = line_hash(fx, line);
 	struct said *s;
 
 	if (2 * fx->nsaid >= fx->said_size && grow(fx)) {
@@ -114,7 +114,7 @@ static bool has_to_stay(const struct fixes *fx, enum owfs_problem what)
 bool fixes_answer(struct fixes *fx, enum owfs_problem what, const char *line)
 {
 	const struct owfs_problem_info *info = owfs_problem_info(what);
-	struct said *s = fx->said_size ? place(fx, line_hash(line)) : NULL;
+	struct said *s = fx->said_size ? place(fx, line_hash(fx, line)) : NULL;
 
 	fx->why = what;
 	if (!s || !s->hash)	/* no memory */

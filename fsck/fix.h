@@ -76,6 +76,7 @@ struct fixes {
 	bool only_safe;			/* nobody looks: leave alone what is in doubt */
 
 	/* over all rounds */
+	uint64_t seed;			/* of the lines' hash: nobody knows it */
 	struct said *said;
 	size_t said_size, nsaid;
 	unsigned int round;

@@ -173,16 +173,30 @@ static int touch(struct owfs_fs *fs, struct owfs_key key)
 
 /* ------------------------------------------------------------------- moves */
 
-/* The lowest sequence that is free among names of a hash; 0: none. */
-static uint64_t free_sequence(struct owfs_fs *fs, struct owfs_key key)
+static int is_beyond(void *ctx, const struct owfs_key *key, const void *val,
+		     size_t len)
 {
-	uint64_t end = key.off + (1u << OWFS_HASH_SEQ_BITS);
-	char byte;
+	uint64_t *next = ctx;
 
-	for (; key.off < end; key.off++)
-		if (tree_get(fs, key, &byte, 1) == -ENOENT)
-			return key.off;
+	(void)val, (void)len;
+	if (key->off != *next)
+		return 1;
+	++*next;
 	return 0;
+}
+
+/* The lowest sequence that is free among names of a hash, or -ENOSPC. */
+static int free_sequence(struct owfs_fs *fs, struct owfs_key key, uint64_t *off)
+{
+	struct owfs_key last = key;
+	int ret;
+
+	*off = key.off;
+	last.off |= (1u << OWFS_HASH_SEQ_BITS) - 1;
+	ret = owfs_btree_walk(fs->fs_bt, &key, &last, is_beyond, off);
+	if (ret < 0)
+		return ret;
+	return *off > last.off ? -ENOSPC : 0;
 }
 
 static int move_once(struct owfs_fs *fs, const struct owfs_key *from,
@@ -194,10 +208,9 @@ static int move_once(struct owfs_fs *fs, const struct owfs_key *from,
 
 	if (len < 0)
 		return len;
-	to.off = free_sequence(fs, to);
-	if (!to.off)
-		return -ENOSPC;
-	ret = owfs_btree_prefetch(fs->fs_bt, from);
+	ret = free_sequence(fs, to, &to.off);
+	if (!ret)
+		ret = owfs_btree_prefetch(fs->fs_bt, from);
 	if (!ret)
 		ret = tree_begin(fs, &tr, 2);
 	if (ret)

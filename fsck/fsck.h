@@ -96,7 +96,7 @@ struct check {
 	unsigned int lower_lines;
 	bool mute;			/* what they have to say was said before */
 	unsigned int lines[OWFS_PROBLEM_KINDS];
-	char line[512];			/* the last one said */
+	char line[1024];		/* the last one said */
 
 	struct owfs_super sb;
 	struct owfs_slots slots;
@@ -105,7 +105,8 @@ struct check {
 	/* not a filesystem that was opened: what hashing a name looks at */
 	struct owfs_fs fs;
 	struct owfs_itable itable;
-	unsigned int names_tried;	/* in vain, to find the right byte of */
+	unsigned int names_hashed;	/* to find a byte that is wrong */
+	bool aside;			/* nodes are read out of their turn */
 	_Alignas(8) unsigned char restored[OWFS_ITEM_MAX];
 
 	/* the commit being checked */
@@ -130,6 +131,11 @@ struct check {
 	struct inotab inos;
 	struct object obj;
 	unsigned char *copy;		/* one block, for second copies */
+	struct {
+		uint64_t lines;
+		owfs_ino_t ino;		/* of the last one, and its path */
+		char path[1024];
+	} doubts;			/* owners.c */
 };
 
 /*
@@ -142,6 +148,8 @@ bool problem(struct check *ck, enum owfs_problem what, const char *kind,
 /* A copy of the node at @ptr, which is @data, is bad: was that mended at once? */
 bool copy_mended(struct check *ck, const struct owfs_ptr *ptr,
 		 const void *data);
+/* So many lines of a kind, if nobody is asked. */
+unsigned int check_max_lines(const struct check *ck);
 /* 0, or -ECANCELED. */
 int check_progress(struct check *ck, unsigned int pass, uint64_t done,
 		   uint64_t total);
@@ -242,7 +250,8 @@ struct shown {
 };
 struct shown shown_name(const char *name, size_t len);
 struct shown pass4_name_of(struct check *ck, const struct ino_rec *rec);
-/* ... and what is there of that in the entry at @key, malformed or not. */
+/* ... and what is there of that in an entry, malformed or not; or in that at @key. */
+struct shown pass4_entry_name(const struct owfs_dirent_item *d, size_t len);
 struct shown pass4_name_at(struct check *ck, const struct owfs_key *key);
 
 int pass5_space(struct check *ck);

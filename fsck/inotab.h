@@ -37,6 +37,7 @@ static_assert(sizeof(struct ino_rec) == 48, "there may be very many");
 struct inotab {
 	struct ino_rec *table;
 	size_t size, n;		/* places (a power of two), taken */
+	uint64_t seed;		/* of the hash; 0: none was needed */
 };
 
 void inotab_free(struct inotab *it);

@@ -57,7 +57,7 @@ static int tell(struct check *ck, const struct owfs_key *key, const void *val,
 {
 	owfs_ino_t ino = owfs_key_ino(key);
 	struct owfs_extent ext;
-	char path[1024], line[1300];
+	char line[1300];
 	const char *what;
 
 	if (owfs_key_type(key) != OWFS_ITEM_EXTENT ||
@@ -66,10 +66,14 @@ static int tell(struct check *ck, const struct owfs_key *key, const void *val,
 	what = doubt(ck, &ext);
 	if (!what)
 		return 0;
-	path_of(ck, ino, path, sizeof(path));
+	if (!ck->fixes && ck->doubts.lines++ >= check_max_lines(ck))
+		return 0;
+	if (ck->doubts.ino != ino)	/* its extents come one after the other */
+		path_of(ck, ino, ck->doubts.path, sizeof(ck->doubts.path));
+	ck->doubts.ino = ino;
 	snprintf(line, sizeof(line), "inode %" PRIu64
 		 ": blocks %s: off=%" PRIu64 " blocks=%" PRIu64 " path=%s",
-		 ino, what, ext.off, ext.len, path);
+		 ino, what, ext.off, ext.len, ck->doubts.path);
 	if (!ck->fixes || fixes_is_news(ck->fixes, line))
 		owfs_msg(ck->param->msg, OWFS_MSG_WARN, "%s", line);
 	return 0;
@@ -77,6 +81,7 @@ static int tell(struct check *ck, const struct owfs_key *key, const void *val,
 
 int tell_owners(struct check *ck)
 {
+	uint64_t more;
 	int ret;
 
 	if (ck->root != &ck->sb.root[0])
@@ -85,5 +90,14 @@ int tell_owners(struct check *ck)
 	if (ret || (!ck->freed.blocks && !ck->shared.blocks &&
 		    !ck->maybe.blocks && !ck->lost.blocks))
 		return ret;
-	return pass2_each_item(ck, tell);
+	ck->doubts.ino = 0;
+	ck->doubts.lines = 0;
+	ret = pass2_each_item(ck, tell);
+	if (ck->doubts.lines > check_max_lines(ck)) {
+		more = ck->doubts.lines - check_max_lines(ck);
+		owfs_msg(ck->param->msg, OWFS_MSG_WARN,
+			 "and %" PRIu64 " more: blocks with other owners, or marked free",
+			 more);
+	}
+	return ret;
 }

@@ -171,18 +171,19 @@ static uint32_t mend_flags(uint32_t flags, uint32_t mode, bool intents)
 	return flags | (intents ? OWFS_INODE_INTENTS : 0);
 }
 
-/* The end of what is written, and not to be taken away. */
+/* The end of what is written, and not to be taken away; both are sorted. */
 static uint64_t written_end(const struct object *obj)
 {
 	const struct range *w = obj->past_eof.v, *in = obj->intents.v;
-	size_t i, j;
+	size_t i, j = obj->intents.n;
 
 	for (i = obj->past_eof.n; i-- > 0; ) {
 		uint64_t end = w[i].end;
 
-		for (j = obj->intents.n; j-- > 0; )
-			if (in[j].start < end && end <= in[j].end)
-				end = in[j].start;
+		while (j && in[j - 1].start >= end)
+			j--;
+		if (j && end <= in[j - 1].end)	/* none touches the next */
+			end = in[j - 1].start;
 		if (end > w[i].start)
 			return end;
 	}

@@ -3,7 +3,9 @@
  * Names of entries and of extended attributes, beside the hashes they stand
  * under.  A hash that fits the name in a damaged item shows that the name is as
  * it was written; and one that fits all of it but a byte, what that byte was: of
- * the 65,000 names so near, another one has that hash once in 2^39 cases.
+ * the 65,000 names so near, another one has that hash once in 2^39 cases.  But
+ * names beside each other often differ in a byte, so an item that was put where
+ * its neighbour belongs looks like that, too.
  */
 #include <dirent.h>
 #include <inttypes.h>
@@ -16,8 +18,8 @@
 #include "object/dir.h"
 #include "object/xattr.h"
 
-/* So many names in vain: the hashes are wrong, and it takes too long. */
-#define TRIES_MAX	1000
+/* So many names hashed: whatever this image is, it takes too long. */
+#define HASHED_MAX	(64u << 20)
 
 #define HEAD_BYTES	sizeof(struct owfs_dirent_item)
 static_assert(HEAD_BYTES == sizeof(struct owfs_xattr_item), "of one size");
@@ -31,6 +33,20 @@ static bool is_name_of(struct check *ck, const struct owfs_key *key,
 	       key->off >> OWFS_HASH_SEQ_BITS;
 }
 
+/* What the tree says elsewhere: its nodes come out of their turn. */
+static int look_aside(struct check *ck, const struct owfs_key *first,
+		      const struct owfs_key *last,
+		      int (*fn)(void *ctx, const struct owfs_key *key,
+				const void *val, size_t len), void *ctx)
+{
+	int ret;
+
+	ck->aside = true;
+	ret = owfs_btree_walk(ck->bt, first, last, fn, ctx);
+	ck->aside = false;
+	return ret;
+}
+
 /* @name as it was, if it is, or but for a byte. */
 static bool name_by_hash(struct check *ck, const struct owfs_key *key,
 			 char *name, size_t len)
@@ -41,9 +57,8 @@ static bool name_by_hash(struct check *ck, const struct owfs_key *key,
 
 	if (is_name_of(ck, key, name, len))
 		return true;
-	if (ck->names_tried >= TRIES_MAX)
-		return false;
-	for (i = 0; i < len; i++) {
+	for (i = 0; i < len && ck->names_hashed < HASHED_MAX; i++) {
+		ck->names_hashed += 256;
 		was = name[i];
 		for (byte = 0; byte < 256; byte++) {
 			name[i] = (char)byte;
@@ -52,20 +67,67 @@ static bool name_by_hash(struct check *ck, const struct owfs_key *key,
 		}
 		name[i] = was;
 	}
-	ck->names_tried++;
 	return false;
+}
+
+struct neighbour {
+	struct check *ck;
+	const void *item;
+	size_t len;
+};
+
+/* One that stands under the wrong hash, too, or is the very same. */
+static int is_exchanged(void *ctx, const struct owfs_key *key, const void *val,
+			size_t len)
+{
+	const struct neighbour *n = ctx;
+	const struct owfs_dirent_item *d = val;
+	const struct owfs_xattr_item *x = val;
+
+	if (len == n->len && !memcmp(val, n->item, len))
+		return 1;
+	if (owfs_key_type(key) == OWFS_ITEM_DIRENT)
+		return !owfs_dirent_check(d, len, key->off) &&
+		       !is_name_of(n->ck, key, d->name, le16_to_cpu(d->namelen));
+	return !owfs_xattr_check(x, len, key->off) &&
+	       !is_name_of(n->ck, key, x->name, le16_to_cpu(x->namelen));
+}
+
+/* Is @item, called @name, another one, that belongs where that is called? */
+static bool belongs_elsewhere(struct check *ck, const struct owfs_key *key,
+			      const void *item, size_t len, const char *name,
+			      size_t namelen)
+{
+	struct neighbour n = { ck, item, len };
+	struct owfs_key first = *key, last = *key;
+
+	first.off = owfs_name_hash(&ck->fs, name, namelen) <<
+		    OWFS_HASH_SEQ_BITS;
+	last.off = first.off | ((1u << OWFS_HASH_SEQ_BITS) - 1);
+	return first.off >> OWFS_HASH_SEQ_BITS !=
+	       key->off >> OWFS_HASH_SEQ_BITS &&
+	       look_aside(ck, &first, &last, is_exchanged, &n) == 1;
+}
+
+static int take_type(void *ctx, const struct owfs_key *key, const void *val,
+		     size_t len)
+{
+	struct owfs_attr attr;
+	uint8_t *type = ctx;
+
+	(void)key;
+	if (!owfs_attr_from_disk(&attr, val, len))
+		*type = IFTODT(attr.mode);
+	return 1;
 }
 
 static uint8_t type_of(struct check *ck, owfs_ino_t ino)
 {
 	struct owfs_key key = owfs_key(ino, OWFS_ITEM_INODE, 0);
-	struct owfs_inode_item item;
-	struct owfs_attr attr;
-	int len = owfs_btree_lookup(ck->bt, &key, &item, sizeof(item));
+	uint8_t type = DT_REG;		/* pass 4 says more */
 
-	if (len < 0 || owfs_attr_from_disk(&attr, &item, (size_t)len))
-		return DT_REG;		/* pass 4 says more */
-	return IFTODT(attr.mode);
+	look_aside(ck, &key, &key, take_type, &type);
+	return type;
 }
 
 /* The item's length, as it was; 0: nothing shows that. */
@@ -125,16 +187,17 @@ pass3_restore_entry(struct check *ck, const struct owfs_key *key,
 		return d;
 	was = take_copy(ck, d, *len);
 	waslen = was ? restore_entry(ck, key, was, *len) : 0;
-	if (!waslen)
+	if (!waslen || belongs_elsewhere(ck, key, d, *len, d->name,
+					 waslen - HEAD_BYTES))
 		return d;
-	there = shown_name(d->name, *len - HEAD_BYTES);
+	there = pass4_entry_name(d, *len);
 	right = shown_name(was->name, waslen - HEAD_BYTES);
 	other = strcmp(there.s, right.s);
 	if (problem(ck, BAD_DIRENT_NAME, "directory", ck->obj.ino,
 		    "cookie=%" PRIu64 " name=%s%s%s", key->off, there.s,
 		    other ? " right=" : "", other ? right.s : ""))
 		fix_put(ck, FIX_ITEMS, *key, was, waslen);
-	else if (!sound)
+	else if (!sound && ck->root == &ck->sb.root[0])
 		return NULL;
 	*len = waslen;
 	return was;
@@ -144,19 +207,27 @@ const struct owfs_xattr_item *
 pass3_restore_attr(struct check *ck, const struct owfs_key *key,
 		   const struct owfs_xattr_item *d, size_t len)
 {
-	bool sound = !owfs_xattr_check(d, len, key->off);
+	bool sound = !owfs_xattr_check(d, len, key->off), other;
 	struct owfs_xattr_item *was;
+	struct shown there, right;
+	size_t namelen;
 
 	if (sound && is_name_of(ck, key, d->name, le16_to_cpu(d->namelen)))
 		return d;
 	was = take_copy(ck, d, len);
 	if (!was || !restore_attr(ck, key, was, len))
 		return d;
-	if (problem(ck, BAD_XATTR_NAME, "inode", ck->obj.ino, "offset=%" PRIu64
-		    " name=%s", key->off,
-		    shown_name(was->name, le16_to_cpu(was->namelen)).s))
+	namelen = le16_to_cpu(was->namelen);
+	if (belongs_elsewhere(ck, key, d, len, d->name, namelen))
+		return d;
+	there = shown_name(d->name, namelen);
+	right = shown_name(was->name, namelen);
+	other = strcmp(there.s, right.s);
+	if (problem(ck, BAD_XATTR_NAME, "inode", ck->obj.ino,
+		    "offset=%" PRIu64 " name=%s%s%s", key->off, there.s,
+		    other ? " right=" : "", other ? right.s : ""))
 		fix_put(ck, FIX_ITEMS, *key, was, len);
-	else if (!sound)
+	else if (!sound && ck->root == &ck->sb.root[0])
 		return NULL;
 	return was;
 }

@@ -39,7 +39,7 @@ struct shown shown_name(const char *name, size_t len)
 }
 
 /* What is there of the name, whatever else is wrong with the entry. */
-static struct shown entry_name(const struct owfs_dirent_item *d, size_t len)
+struct shown pass4_entry_name(const struct owfs_dirent_item *d, size_t len)
 {
 	len = len > sizeof(*d) ? len - sizeof(*d) : 0;
 	while (len && !d->name[len - 1])
@@ -69,7 +69,7 @@ int pass4_entry(struct check *ck, const struct owfs_key *key, const void *val,
 	if (owfs_dirent_check(d, len, key->off)) {
 		if (problem(ck, BAD_DIRENT_ITEM, "directory", obj->ino,
 			    "cookie=%" PRIu64 " length=%zu name=%s", key->off,
-			    len, entry_name(d, len).s))
+			    len, pass4_entry_name(d, len).s))
 			fix_entry(ck, FIX_ITEMS, *key, false);
 		return 0;
 	}
@@ -107,10 +107,10 @@ static int is_entry_of(void *ctx, const struct owfs_key *key, const void *val,
 	const struct owfs_dirent_item *d = val;
 	struct name_search *ns = ctx;
 
-	if (owfs_dirent_check(d, len, key->off) ||
-	    le64_to_cpu(d->ino) != ns->ino)
+	(void)key;
+	if (len < sizeof(*d) || le64_to_cpu(d->ino) != ns->ino)
 		return 0;
-	ns->name = shown_name(d->name, le16_to_cpu(d->namelen));
+	ns->name = pass4_entry_name(d, len);
 	return 1;
 }
 
@@ -135,7 +135,7 @@ struct shown pass4_name_at(struct check *ck, const struct owfs_key *key)
 	} e;
 	int len = owfs_btree_lookup(ck->bt, key, &e, sizeof(e));
 
-	return entry_name(&e.d, len < 0 ? 0 : (size_t)len);
+	return pass4_entry_name(&e.d, len < 0 ? 0 : (size_t)len);
 }
 
 /* ---------------------------------------------------------- names and inodes */

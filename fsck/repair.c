@@ -37,6 +37,7 @@
 /* A repair that has not ended by then goes round in circles. */
 #define MAX_ROUNDS	64u
 #define TEXT_MAX	256u
+#define FULL_MAX	4096u	/* so many in a row found no room: nothing will */
 
 struct repair {
 	const struct owfs_repair_param *param;
@@ -178,9 +179,19 @@ static bool can_wait(int ret)
 	return ret == -ENOSPC || ret == -ENOENT;
 }
 
+static void tell_unrepaired(struct check *ck, const struct fix *f, int err)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "inode %" PRIu64 ": cannot be repaired: %s",
+		 owfs_key_ino(&f->key), strerror(-err));
+	tell_once(ck, line);
+}
+
 static int apply_turn(struct check *ck, struct owfs_fs *fs,
 		      const struct fixlist *l, bool second)
 {
+	unsigned int full = 0;
 	size_t i;
 	int ret;
 
@@ -191,10 +202,12 @@ static int apply_turn(struct check *ck, struct owfs_fs *fs,
 		if (ret && !can_wait(ret))
 			return ret;
 		ck->fixes->applied += !ret;
+		full = ret == -ENOSPC ? full + 1 : 0;
 		if (ret)
-			owfs_msg(ck->param->msg, OWFS_MSG_WARN,
-				 "inode %" PRIu64 ": cannot be repaired: %s",
-				 owfs_key_ino(&l->v[i].key), strerror(-ret));
+			tell_unrepaired(ck, &l->v[i], ret);
+		/* each of them has waited for two commits */
+		if (full == FULL_MAX)
+			return 0;
 		ret = check_progress(ck, 5, i, l->n);
 		if (ret)
 			return ret;
@@ -472,6 +485,7 @@ int owfs_repair(struct owfs_blkdev *bd, const struct owfs_repair_param *param,
 	struct repair rp = {
 		.param = param,
 		.fixes = {
+			.seed = owfs_env_system.random(NULL),
 			.ask = param->ask,
 			.ask_ctx = param->ask_ctx,
 			.only_safe = param->only_safe,

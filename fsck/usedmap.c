@@ -76,8 +76,8 @@ int usedmap_add(struct usedmap *um, owfs_fsblock_t start, uint64_t len,
 	uint64_t g = owfs_geo_group_of(um->geo, start);
 	owfs_fsblock_t base = owfs_geo_group_start(um->geo, g);
 	uint32_t first = (uint32_t)(start - base), end = first + (uint32_t)len;
-	uint64_t *bits = bits_of(um, g);
-	uint32_t bit;
+	uint64_t *bits = bits_of(um, g), *words;
+	uint32_t bit, nwords;
 	int ret = 1;
 
 	if (!bits)
@@ -87,10 +87,11 @@ int usedmap_add(struct usedmap *um, owfs_fsblock_t start, uint64_t len,
 		*dup = base + bit;
 		ret = 0;
 	}
-	for (; bit < end; bit = owfs_bitmap_next_set(bits, bit + 1, end))
-		um->blocks--;
-	um->blocks += len;
+	words = bits + first / 64;
+	nwords = (end + 63) / 64 - first / 64;
+	um->blocks -= owfs_bitmap_weight(words, nwords);
 	owfs_bitmap_set(bits, first, (uint32_t)len);
+	um->blocks += owfs_bitmap_weight(words, nwords);
 	return ret;
 }
 

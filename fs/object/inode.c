@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checksum.h"
 #include "base/err.h"
 #include "base/util.h"
 #include "object/intent.h"
@@ -24,9 +25,10 @@
 #define INODE_LOADING	0
 #define INODE_LIVE	1
 
-static unsigned long ino_hash(owfs_ino_t ino)
+/* Numbers come from the image, and whoever made that may have chosen them. */
+static unsigned long ino_hash(const struct owfs_itable *it, owfs_ino_t ino)
 {
-	return (unsigned long)(ino * 0x9e3779b97f4a7c15ull >> 16);
+	return (unsigned long)owfs_checksum(it->it_seed, &ino, sizeof(ino));
 }
 
 static int ino_match(struct cds_lfht_node *node, const void *key)
@@ -232,9 +234,13 @@ int owfs_itable_open(struct owfs_fs *fs)
 
 	if (!it)
 		return -ENOMEM;
-	/* a table that resizes itself has a thread of its own */
+	/*
+	 * A table that resizes itself has a thread of its own.  It has to count, or
+	 * a few inodes in one chain make it grow for ever.
+	 */
 	it->it_ht = cds_lfht_new(1024, 1024, 0, fs->fs_param.threaded ?
-				 CDS_LFHT_AUTO_RESIZE : 0, NULL);
+				 CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING : 0,
+				 NULL);
 	if (!it->it_ht) {
 		free(it);
 		return -ENOMEM;
@@ -249,6 +255,7 @@ int owfs_itable_open(struct owfs_fs *fs)
 	pthread_mutex_init(&it->it_load_lock, NULL);
 	pthread_cond_init(&it->it_load_done, NULL);
 	it->it_hash_mask = UINT64_MAX;
+	it->it_seed = owfs_fs_random(fs);
 	fs->fs_itable = it;
 	return 0;
 }
@@ -326,7 +333,7 @@ static struct owfs_inode *table_find(struct owfs_itable *it, owfs_ino_t ino)
 	struct cds_lfht_iter iter;
 
 	rcu_read_lock();
-	cds_lfht_lookup(it->it_ht, ino_hash(ino), ino_match, &ino, &iter);
+	cds_lfht_lookup(it->it_ht, ino_hash(it, ino), ino_match, &ino, &iter);
 	node = cds_lfht_iter_get_node(&iter);
 	if (node) {
 		inode = container_of(node, struct owfs_inode, i_hash);
@@ -354,7 +361,7 @@ static struct owfs_inode *table_add(struct owfs_fs *fs, owfs_ino_t ino)
 	inode->i_hashed = true;
 	owfs_rcu_publish(inode);
 	rcu_read_lock();
-	node = cds_lfht_add_unique(it->it_ht, ino_hash(ino), ino_match, &ino,
+	node = cds_lfht_add_unique(it->it_ht, ino_hash(it, ino), ino_match, &ino,
 				   &inode->i_hash);
 	rcu_read_unlock();
 	if (node == &inode->i_hash)
@@ -690,7 +697,7 @@ static void table_add_new(struct owfs_itable *it, struct owfs_inode *inode)
 	inode->i_hashed = true;
 	owfs_rcu_publish(inode);
 	rcu_read_lock();
-	cds_lfht_add_replace(it->it_ht, ino_hash(inode->i_ino), ino_match,
+	cds_lfht_add_replace(it->it_ht, ino_hash(it, inode->i_ino), ino_match,
 			     &inode->i_ino, &inode->i_hash);
 	rcu_read_unlock();
 }

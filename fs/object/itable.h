@@ -16,6 +16,7 @@ struct owfs_itable {
 	uint64_t it_forgotten;		/* atomic; ... and has ever forgotten */
 	owfs_gen_t it_dropped_gen;	/* atomic; newest i_gen of any inode dropped */
 	struct owfs_atimes *it_atimes;	/* of inodes that are not in memory */
+	uint64_t it_seed;		/* of it_ht's hash: in no image */
 	uint64_t it_hash_mask;		/* of name hashes; tests weaken it */
 	/*
 	 * Floor 6's memory of an inode that goes (staging).  Called once, when

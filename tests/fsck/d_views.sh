@@ -59,6 +59,12 @@ t_expect_out 'holds no owfs' "$DUMP" "$T/zero"
 t_expect 0 "$DUMP" -V
 t_expect 0 "$DUMP" --help
 
+# what a superblock says of a device that is not there takes no time
+"$MKFS" -q "$T/huge" 1P
+truncate -s 16M "$T/huge"
+t_expect_out 'the device ends at block 4096' timeout 20 "$DUMP" "$T/huge" groups
+rm "$T/huge"
+
 # names are shown, not obeyed: ESC, and the second ESC [ that UTF-8 has
 "$top_builddir/tests/fsck/owfs-edit" "$IMG" \
 	$'insert xattr / hash:user.a namelen=11 \'user.\e\xc2\x9b2\xc3\xb6'
