@@ -95,6 +95,7 @@ static void test_seeds_that_did_not_survive(void **state)
 {
 	static const uint64_t seeds[] = {
 		93004671,	/* a leaf lost below a branch that was hung in */
+		97001530,	/* a bad first copy met while something else was looked up */
 	};
 	size_t i;
 
