@@ -116,11 +116,8 @@ static int unmap_once(struct check *ck, struct owfs_fs *fs,
 		      struct owfs_extent *rest)
 {
 	bool lost = usedmap_has(&ck->nodes, ext->fsblock, 1);
-	uint64_t n;
+	uint64_t n = usedmap_run(&ck->nodes, ext->fsblock, ext->len);
 
-	for (n = 1; n < ext->len; n++)
-		if (usedmap_has(&ck->nodes, ext->fsblock + n, 1) != lost)
-			break;
 	return cut_head(fs, owfs_key_ino(key), ext, n, !lost, rest);
 }
 

@@ -112,3 +112,19 @@ bool usedmap_has(const struct usedmap *um, owfs_fsblock_t start, uint64_t len)
 	end = first + (uint32_t)len;
 	return owfs_bitmap_next_set(bits, first, end) < end;
 }
+
+uint64_t usedmap_run(const struct usedmap *um, owfs_fsblock_t start,
+		     uint64_t len)
+{
+	uint64_t g = owfs_geo_group_of(um->geo, start);
+	const uint64_t *bits = usedmap_bits(um, g);
+	uint32_t first, end;
+
+	if (!bits)
+		return len;
+	first = (uint32_t)(start - owfs_geo_group_start(um->geo, g));
+	end = first + (uint32_t)len;
+	return (owfs_bitmap_test(bits, first) ?
+		owfs_bitmap_next_clear(bits, first, end) :
+		owfs_bitmap_next_set(bits, first, end)) - first;
+}

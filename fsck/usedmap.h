@@ -32,5 +32,11 @@ int usedmap_add(struct usedmap *um, owfs_fsblock_t start, uint64_t len,
 bool usedmap_has(const struct usedmap *um, owfs_fsblock_t start, uint64_t len);
 /* The bits of group @g, NULL if it has none. */
 const uint64_t *usedmap_bits(const struct usedmap *um, uint64_t g);
+/*
+ * How many blocks of a range in one group, from its first on, are there if that
+ * one is, or are not if it is not.
+ */
+uint64_t usedmap_run(const struct usedmap *um, owfs_fsblock_t start,
+		     uint64_t len);
 
 #endif
