@@ -23,9 +23,15 @@ struct place {
 	struct stray *s;
 };
 
+/*
+ * Sorted; and a binary tree above them, as an array in which i / 2 is above i and
+ * place i is n + i.  An extent can be as long as all of them, so its birth is noted
+ * only at the few nodes that cover just its blocks.
+ */
 struct places {
 	struct place *v;
 	size_t n;
+	owfs_gen_t *newest;
 };
 
 static int cmp_place(const void *a, const void *b)
@@ -42,7 +48,8 @@ static int find_places(struct places *pl, const struct strays *st)
 
 	pl->n = 0;
 	pl->v = calloc(2 * st->n + 1, sizeof(*pl->v));
-	if (!pl->v)
+	pl->newest = calloc(4 * st->n + 1, sizeof(*pl->newest));
+	if (!pl->v || !pl->newest)
 		return -ENOMEM;
 	for (i = 0; i < st->n; i++)
 		for (c = 0; c < 2; c++)
@@ -53,23 +60,51 @@ static int find_places(struct places *pl, const struct strays *st)
 	return 0;
 }
 
-static void mark_dead(const struct places *pl, const struct owfs_extent *ext)
+/* The first place that is not before @blk. */
+static size_t place_from(const struct places *pl, owfs_fsblock_t blk)
 {
 	size_t lo = 0, hi = pl->n, mid;
 
 	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
-		if (pl->v[mid].blk < ext->fsblock)
+		if (pl->v[mid].blk < blk)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	for (; lo < pl->n && pl->v[lo].blk < ext->fsblock + ext->len; lo++)
-		if (pl->v[lo].s->ptr.birth < ext->birth)
-			pl->v[lo].s->dead = true;
+	return lo;
 }
 
-static int mark_dead_in(const struct places *pl, const struct strays *st,
+static void note_birth(owfs_gen_t *newest, owfs_gen_t birth)
+{
+	if (*newest < birth)
+		*newest = birth;
+}
+
+static void note_extent(struct places *pl, const struct owfs_extent *ext)
+{
+	size_t lo = pl->n + place_from(pl, ext->fsblock);
+	size_t hi = pl->n + place_from(pl, ext->fsblock + ext->len);
+
+	for (; lo < hi; lo /= 2, hi /= 2) {
+		if (lo % 2)
+			note_birth(&pl->newest[lo++], ext->birth);
+		if (hi % 2)
+			note_birth(&pl->newest[--hi], ext->birth);
+	}
+}
+
+static bool is_overwritten(const struct places *pl, size_t i)
+{
+	const owfs_gen_t birth = pl->v[i].s->ptr.birth;
+
+	for (i += pl->n; i; i /= 2)
+		if (pl->newest[i] > birth)
+			return true;
+	return false;
+}
+
+static int note_extents(struct places *pl, const struct strays *st,
 			const struct stray *s)
 {
 	const struct check *ck = st->ck;
@@ -87,7 +122,7 @@ static int mark_dead_in(const struct places *pl, const struct strays *st,
 		    !owfs_extent_from_disk(&ck->geo, ck->root->gen, &key,
 					   owfs_leaf_val(buf->b_data, i),
 					   owfs_leaf_len(buf->b_data, i), &ext))
-			mark_dead(pl, &ext);
+			note_extent(pl, &ext);
 	}
 	owfs_buf_put(buf);
 	return 0;
@@ -101,13 +136,16 @@ int strays_drop_dead(struct strays *st)
 
 	for (i = 0; i < st->n && !ret; i++)
 		if (!st->v[i].level)
-			ret = mark_dead_in(&pl, st, &st->v[i]);
+			ret = note_extents(&pl, st, &st->v[i]);
+	for (i = 0; i < pl.n && !ret; i++)
+		pl.v[i].s->dead |= is_overwritten(&pl, i);
 	for (i = 0; i < st->n && !ret; i++)
 		if (!st->v[i].dead)
 			st->v[kept++] = st->v[i];
 	if (!ret)
 		st->n = kept;
 	free(pl.v);
+	free(pl.newest);
 	return ret;
 }
 
