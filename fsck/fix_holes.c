@@ -25,6 +25,7 @@ struct salvage {
 	struct check *ck;
 	struct owfs_fs *fs;
 	struct strays st;
+	struct stray **leaf;		/* room for all of them */
 	/* of the hole being mended: up to which key a level has been filled */
 	struct salvage_level {
 		struct owfs_key last;
@@ -223,24 +224,48 @@ static bool is_older(const struct salvage *sv, const struct stray *s,
 	return false;
 }
 
-static int fill(struct salvage *sv, const struct fix *hole, size_t *saved)
+/* The next of @level that lies in a hole, from *@i on, where they begin there. */
+static struct stray *next_in(const struct salvage *sv, unsigned int level,
+			     const struct fix *hole, size_t *i)
 {
-	size_t i;
+	struct stray *s;
+
+	while (*i < sv->st.n) {
+		s = &sv->st.v[(*i)++];
+		if (s->level != level || owfs_key_cmp(&s->first, &hole->last) > 0)
+			return NULL;
+		if (lies_in(s, hole))
+			return s;
+	}
+	return NULL;
+}
+
+static int fill_level(struct salvage *sv, unsigned int level,
+		      const struct fix *hole, size_t *saved)
+{
+	size_t i = strays_from(&sv->st, level, &hole->key);
+	struct stray *s;
 	int ret = 0;
 
-	*saved = 0;
-	memset(sv->level, 0, sizeof(sv->level));
-	for (i = 0; i < sv->st.n && !ret; i++) {
-		struct stray *s = &sv->st.v[i];
-
-		if (!lies_in(s, hole))
-			continue;
+	while (!ret && (s = next_in(sv, level, hole, &i))) {
 		s->apart = is_older(sv, s, hole);
 		if (s->apart || collides(sv, s) || s->taken)
 			continue;
 		ret = adopt(sv, s);
 		*saved += s->taken;
 	}
+	return ret;
+}
+
+static int fill(struct salvage *sv, const struct fix *hole, size_t *saved)
+{
+	unsigned int level = (unsigned int)hole->value + 1;
+	int ret = 0;
+
+	*saved = 0;
+	memset(sv->level, 0, sizeof(sv->level));
+	while (level-- && !ret)
+		ret = fill_level(sv, level, hole, saved);
 	return ret;
 }
 
@@ -292,6 +317,20 @@ static int cmp_birth(const void *a, const void *b)
 	       (*x)->ptr.birth < (*y)->ptr.birth;
 }
 
+static size_t find_apart(struct salvage *sv, const struct fix *hole,
+			 struct stray **leaf)
+{
+	size_t i = strays_from(&sv->st, 0, &hole->key), n = 0;
+	struct stray *s;
+
+	while ((s = next_in(sv, 0, hole, &i))) {
+		if (s->apart)
+			leaf[n++] = s;
+		s->apart = false;
+	}
+	return n;
+}
+
 /*
  * Of older leaves the newest first.  Items lie where they belong, which no leaf
  * can be hung in over: that is last.
@@ -299,16 +338,13 @@ static int cmp_birth(const void *a, const void *b)
 static int take_apart(struct salvage *sv, const struct fix *hole, size_t n,
 		      const struct outcome *out, struct suspects *sus)
 {
-	struct stray **leaf = calloc(sv->st.n + 1, sizeof(struct stray *));
-	size_t i, j, found = 0;
-	int ret = leaf ? 0 : -ENOMEM;
+	struct stray **leaf = sv->leaf;
+	size_t i, found = 0;
+	int ret = 0;
 
-	for (j = 0; j < n && !ret; j++)
-		for (i = 0; i < sv->st.n && !out[j].whole; i++)
-			if (sv->st.v[i].apart && lies_in(&sv->st.v[i], &hole[j])) {
-				sv->st.v[i].apart = false;
-				leaf[found++] = &sv->st.v[i];
-			}
+	for (i = 0; i < n; i++)
+		if (!out[i].whole)
+			found += find_apart(sv, &hole[i], &leaf[found]);
 	if (found)
 		qsort(leaf, found, sizeof(struct stray *), cmp_birth);
 	for (i = 0; i < found && !ret; i++) {
@@ -316,7 +352,6 @@ static int take_apart(struct salvage *sv, const struct fix *hole, size_t n,
 		ret = fix_older_leaf(sv->ck, sv->fs, &leaf[i]->ptr,
 				     &sv->st.claims, sus);
 	}
-	free(leaf);
 	return ret;
 }
 
@@ -433,6 +468,12 @@ static int mend_all(struct salvage *sv, const struct fixlist *l)
 
 /* ------------------------------------------------------------------- begin */
 
+static int make_room(struct salvage *sv)
+{
+	sv->leaf = calloc(sv->st.n + 1, sizeof(*sv->leaf));
+	return sv->leaf ? 0 : -ENOMEM;
+}
+
 int fix_holes(struct check *ck)
 {
 	const struct fixlist *l = &ck->fixes->list[FIX_HOLES];
@@ -441,6 +482,8 @@ int fix_holes(struct check *ck)
 
 	if (!ret)
 		ret = strays_judge(&sv.st);
+	if (!ret)
+		ret = make_room(&sv);
 	if (!ret)
 		ret = fix_open(ck, &sv.fs);
 	if (!ret)
@@ -453,5 +496,6 @@ int fix_holes(struct check *ck)
 		ck->fixes->committed = true;
 	strays_free(&sv.st);
 	free(sv.lost);
+	free(sv.leaf);
 	return ret;
 }

@@ -20,6 +20,12 @@
 #include "stray.h"
 #include "tree/node.h"
 
+/* What a pointer says of one of its blocks, which cannot be read. */
+struct unread {
+	owfs_fsblock_t blk;
+	const struct owfs_ptr *ptr;
+};
+
 struct scan {
 	struct strays *st;
 	struct check *ck;
@@ -27,6 +33,9 @@ struct scan {
 	uint64_t *bits, *pins;
 	uint64_t loaded;		/* group that those are of */
 	unsigned char *block;
+	struct unread *unread;		/* sorted */
+	size_t nunread;
+	size_t here;			/* the first not before the block looked at */
 };
 
 /* It says that it stands at @blk, and its other copy where a node may. */
@@ -91,21 +100,46 @@ static int add_stray(struct strays *st, const void *node)
 	return 0;
 }
 
-/* A pointer to @blk is there, and means something else by birth and checksum. */
-static bool is_outdated(const struct scan *sc, owfs_fsblock_t blk)
+static int cmp_unread(const void *a, const void *b)
 {
-	const struct owfs_block_hdr *hdr = (const void *)sc->block;
+	const struct unread *x = a, *y = b;
+
+	return x->blk < y->blk ? -1 : x->blk > y->blk;
+}
+
+static int index_unread(struct scan *sc)
+{
 	const struct check *ck = sc->ck;
 	size_t i;
+	int c;
 
-	for (i = 0; i < ck->nbroken; i++) {
-		const struct owfs_ptr *ptr = &ck->broken[i];
+	sc->unread = calloc(2 * ck->nbroken + 1, sizeof(*sc->unread));
+	if (!sc->unread)
+		return -ENOMEM;
+	for (i = 0; i < ck->nbroken; i++)
+		for (c = 0; c < 2; c++)
+			sc->unread[sc->nunread++] = (struct unread){
+				ck->broken[i].addr[c], &ck->broken[i] };
+	qsort(sc->unread, sc->nunread, sizeof(*sc->unread), cmp_unread);
+	return 0;
+}
 
-		if ((ptr->addr[0] == blk || ptr->addr[1] == blk) &&
-		    ptr->birth != le64_to_cpu(hdr->bh_gen) &&
-		    ptr->csum != le64_to_cpu(hdr->bh_csum))
+/*
+ * A pointer to @blk is there, and means something else by birth and checksum.  To
+ * be asked of each block once, in their order.
+ */
+static bool is_outdated(struct scan *sc, owfs_fsblock_t blk)
+{
+	const struct owfs_block_hdr *hdr = (const void *)sc->block;
+	const struct unread *u = sc->unread;
+	size_t i;
+
+	while (sc->here < sc->nunread && u[sc->here].blk < blk)
+		sc->here++;
+	for (i = sc->here; i < sc->nunread && u[i].blk == blk; i++)
+		if (u[i].ptr->birth != le64_to_cpu(hdr->bh_gen) &&
+		    u[i].ptr->csum != le64_to_cpu(hdr->bh_csum))
 			return true;
-	}
 	return false;
 }
 
@@ -255,7 +289,7 @@ static int scan_open(struct scan *sc)
 	if (!sc->bits || !sc->block)
 		return -ENOMEM;
 	sc->pins = sc->bits + nwords;
-	return owfs_freemap_open(&sc->fm, &p);
+	return index_unread(sc) ? -ENOMEM : owfs_freemap_open(&sc->fm, &p);
 }
 
 /* --------------------------------------------------------------- by address */
@@ -290,6 +324,24 @@ struct stray *stray_at(const struct strays *st, const struct owfs_ptr *ptr)
 	return found && (*found)->ptr.csum == ptr->csum ? *found : NULL;
 }
 
+size_t strays_from(const struct strays *st, unsigned int level,
+		   const struct owfs_key *key)
+{
+	const struct stray *s;
+	size_t lo = 0, hi = st->n, mid;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		s = &st->v[mid];
+		if (s->level > level || (s->level == level &&
+					 owfs_key_cmp(&s->first, key) < 0))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
 int stray_read(const struct strays *st, const struct stray *s,
 	       struct owfs_buf **bufp)
 {
@@ -313,6 +365,7 @@ int strays_find(struct strays *st, struct check *ck)
 	owfs_freemap_close(sc.fm);
 	free(sc.bits);
 	free(sc.block);
+	free(sc.unread);
 	if (!ret)
 		ret = strays_drop_dead(st);
 	return ret ? ret : index_by_addr(st);

@@ -36,6 +36,9 @@ void strays_free(struct strays *st);
 /* Read; with owfs_buf_put(). */
 int stray_read(const struct strays *st, const struct stray *s,
 	       struct owfs_buf **bufp);
+/* Where those of @level begin whose first key is not before @key. */
+size_t strays_from(const struct strays *st, unsigned int level,
+		   const struct owfs_key *key);
 /* The one that @ptr means, or NULL. */
 struct stray *stray_at(const struct strays *st, const struct owfs_ptr *ptr);
 

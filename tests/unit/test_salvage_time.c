@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Whoever makes an image can put what repair looks for there as often as it has
- * blocks: nodes that nothing leads to, and extents that have all their blocks.  Four times as much may take four times as long, or a
+ * blocks: pointers that lead nowhere, nodes that nothing leads to, and extents that
+ * have all their blocks.  Four times as much may take four times as long, or a
  * little more, but not sixteen times.
  */
 #include <setjmp.h>
@@ -223,6 +224,25 @@ static void assert_in_proportion(double (*run)(size_t n), size_t n)
 
 /* -------------------------------------------------------------------- tests */
 
+/* Leaves beside the holes, and a leaf for four of those. */
+static double run_holes(size_t n)
+{
+	struct forge f;
+	size_t i;
+
+	forge_begin(&f, n + 4 * n / CHILDREN + 100);
+	for (i = 0; i < n; i++)
+		place_leaf(&f, OWFS_INO_ROOT, 1, 1);
+	forge_end(&f, 4 * n);
+	return repair(&f);
+}
+
+static void test_holes_are_not_each_asked_of_every_stray(void **state)
+{
+	(void)state;
+	assert_in_proportion(run_holes, 5000);
+}
+
 /* One of them was born last: it has the blocks, and the others are older. */
 static double run_extents(size_t n)
 {
@@ -246,6 +266,7 @@ static void test_extents_are_not_each_asked_of_every_block(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_holes_are_not_each_asked_of_every_stray),
 		cmocka_unit_test(test_extents_are_not_each_asked_of_every_block),
 	};
 
