@@ -424,14 +424,13 @@ static int write_once(struct owfs_inode *inode, const void *buf, size_t len,
 
 int owfs_file_make_room(struct owfs_inode *inode)
 {
-	bool many;
 	int ret;
 
 	pthread_rwlock_rdlock(&inode->i_lock);
-	many = owfs_intents_are_many(inode);
+	ret = owfs_intents_are_many(inode);
 	pthread_rwlock_unlock(&inode->i_lock);
-	if (!many)
-		return 0;
+	if (ret <= 0)
+		return ret;
 	OWFS_RETRY(inode->i_fs, ret, owfs_intent_make_room(inode));
 	return ret;
 }

@@ -24,9 +24,10 @@ int owfs_iomap_read_locked(struct owfs_inode *inode, owfs_fileoff_t off,
 {
 	struct owfs_extent ext;
 	owfs_fileoff_t until;
-	bool doomed = owfs_intent_covers(inode, off, &until);
-	int ret;
+	int ret, doomed = owfs_intent_covers(inode, off, &until);
 
+	if (doomed < 0)
+		return doomed;
 	max = min_u64(max, until - off);
 	*map = (struct owfs_iomap){
 		.off = off, .len = max, .type = OWFS_IOMAP_HOLE,
@@ -140,11 +141,13 @@ static int begin_look(struct owfs_inode *inode, struct begin *b)
 	struct owfs_extent_edit ed;
 	struct owfs_wstate w;
 	owfs_fileoff_t until;
-	bool doomed, staged;
+	bool staged;
 	uint64_t len = b->len, pieces = b->part == BEGIN_FIRST ? len : 1;
-	int ret;
+	int ret, doomed;
 
 	doomed = owfs_intent_covers(inode, b->off, &until);
+	if (doomed < 0)
+		return doomed;
 	b->len = min_u64(b->len, until - b->off);
 	staged = owfs_staging_covers(inode, b->off, &until);
 	b->len = min_u64(b->len, until - b->off);

@@ -408,7 +408,7 @@ static int inode_read(struct owfs_inode *inode)
 			     &inode->i_attr.atime))
 		inode->i_atime_dirty = true;
 	if (inode->i_attr.flags & OWFS_INODE_INTENTS)
-		return owfs_intents_load(inode);
+		return owfs_intents_check(inode);
 	return 0;
 }
 

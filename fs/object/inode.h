@@ -86,7 +86,7 @@ struct owfs_inode {
 	struct owfs_staging *i_staging;	/* i_map_lock; NULL: nothing staged */
 	struct owfs_wmap *i_wmap;	/* i_map_lock; iomap mode: what the kernel
 					   will write back; NULL: nothing */
-	struct owfs_intents *i_intents;	/* i_lock; NULL: none live */
+	struct owfs_intents *i_intents;	/* i_lock, for writing; of the last change */
 };
 
 /* The table. Floor 6 opens and closes it with the filesystem. */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Doomed ranges: the items, the sorted array in memory, and reclaim.
+ * Doomed ranges: the items, and reclaim.
  *
  * Adding and cutting both replace the intents that meet a range by at most
- * two, so one function does both, to the items and to the array alike.
+ * two, so one function does both, to the items and to the window alike.  The
+ * window is what was read of the items before a transaction, in which nothing
+ * is to be read.  Nothing else is kept of them, nor is more read than is asked
+ * for: an image may have any number.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +21,10 @@ struct owfs_intent {
 	owfs_fileoff_t first, end;
 };
 
+/* Those that meet or touch the range that is to be changed. */
 struct owfs_intents {
 	size_t n, cap;
+	bool others;		/* there are more, before or behind */
 	struct owfs_intent v[];
 };
 
@@ -70,22 +75,6 @@ static size_t intents_search(const struct owfs_intents *tab, owfs_fileoff_t off)
 	return lo;
 }
 
-bool owfs_intent_covers(const struct owfs_inode *inode, owfs_fileoff_t off,
-			owfs_fileoff_t *until)
-{
-	const struct owfs_intents *tab = inode->i_intents;
-	size_t i = intents_search(tab, off);
-	bool inside = tab && i < tab->n && tab->v[i].first <= off;
-
-	if (until) {
-		if (!tab || i == tab->n)
-			*until = UINT64_MAX;
-		else
-			*until = inside ? tab->v[i].end : tab->v[i].first;
-	}
-	return inside;
-}
-
 /* In the worst case an item costs four nodes; half the share of a generation. */
 unsigned int owfs_intents_limit(const struct owfs_fs *fs)
 {
@@ -95,64 +84,196 @@ unsigned int owfs_intents_limit(const struct owfs_fs *fs)
 	return (unsigned int)min_u64(max_u64(n, 4), OWFS_INTENTS_MANY);
 }
 
-bool owfs_intents_are_many(const struct owfs_inode *inode)
+/* ----------------------------------------------------------------- looking */
+
+static bool intent_from_disk(struct owfs_intent *in, const struct owfs_key *key,
+			     const void *val, size_t len)
 {
-	return inode->i_intents &&
-	       inode->i_intents->n >= owfs_intents_limit(inode->i_fs);
+	const struct owfs_intent_item *d = val;
+
+	if (len != sizeof(*d))
+		return false;
+	*in = (struct owfs_intent){ key->off, le64_to_cpu(d->end) };
+	return in->end > in->first;
 }
 
-/* ----------------------------------------------------------------- loading */
-
-struct intents_load {
-	struct owfs_intents *tab;
-	owfs_fileoff_t bad_off;
-};
-
-static int load_item(void *ctx, const struct owfs_key *key, const void *val,
-		     size_t len)
+static int intent_bad(const struct owfs_inode *inode, owfs_fileoff_t off)
 {
-	struct intents_load *l = ctx;
-	const struct owfs_intent_item *d = val;
-	struct owfs_intents *tab;
-	owfs_fileoff_t end;
+	return owfs_fs_fail(inode->i_fs, -EFSCORRUPTED,
+			    "inode %llu: bad intent: off=%llu",
+			    (unsigned long long)inode->i_ino,
+			    (unsigned long long)off);
+}
+
+static int intent_none(const struct owfs_inode *inode)
+{
+	return owfs_fs_fail(inode->i_fs, -EFSCORRUPTED,
+			    "inode %llu: says it has intents, has none",
+			    (unsigned long long)inode->i_ino);
+}
+
+/* The last one that begins at or before @off. -ENOENT */
+static int intent_prev(const struct owfs_inode *inode, owfs_fileoff_t off,
+		       struct owfs_intent *in)
+{
+	struct owfs_key key = intent_key(inode, off);
+	struct owfs_key first = intent_key(inode, 0);
+	struct owfs_intent_item d;
+	int ret = owfs_btree_prev(inode->i_fs->fs_bt, &key, &first, &d,
+				  sizeof(d));
+
+	if (ret < 0)
+		return ret;
+	return intent_from_disk(in, &key, &d, (size_t)ret) ?
+		0 : intent_bad(inode, key.off);
+}
+
+/* The first one that begins at or behind @off. -ENOENT */
+static int intent_next(const struct owfs_inode *inode, owfs_fileoff_t off,
+		       struct owfs_intent *in)
+{
+	struct owfs_key key = intent_key(inode, off);
+	struct owfs_key last = intent_key(inode, UINT64_MAX);
+	struct owfs_intent_item d;
+	int ret = owfs_btree_next(inode->i_fs->fs_bt, &key, &last, &d,
+				  sizeof(d));
+
+	if (ret < 0)
+		return ret;
+	return intent_from_disk(in, &key, &d, (size_t)ret) ?
+		0 : intent_bad(inode, key.off);
+}
+
+int owfs_intent_covers(const struct owfs_inode *inode, owfs_fileoff_t off,
+		       owfs_fileoff_t *until)
+{
+	struct owfs_intent in;
 	int ret;
 
-	l->bad_off = key->off;
-	if (len != sizeof(*d))
+	*until = UINT64_MAX;
+	if (!owfs_inode_has_intents(inode))
+		return 0;
+	ret = intent_prev(inode, off, &in);
+	if (!ret && in.end > off) {
+		*until = in.end;
+		return 1;
+	}
+	if (!ret || ret == -ENOENT)
+		ret = intent_next(inode, off + 1, &in);
+	if (!ret)
+		*until = in.first;
+	return ret == -ENOENT ? 0 : ret;
+}
+
+/* The first ones of an inode. */
+struct look {
+	unsigned int n, max;
+	struct owfs_intent last, smallest;
+	owfs_fileoff_t off;		/* of the item looked at */
+};
+
+/* 1: that was enough. */
+static int look_item(void *ctx, const struct owfs_key *key, const void *val,
+		     size_t len)
+{
+	struct look *l = ctx;
+	struct owfs_intent in;
+
+	l->off = key->off;
+	if (!intent_from_disk(&in, key, val, len) ||
+	    (l->n && l->last.end > in.first))
 		return -EFSCORRUPTED;
-	end = le64_to_cpu(d->end);
-	tab = l->tab;
-	if (end <= key->off || (tab && tab->v[tab->n - 1].end > key->off))
-		return -EFSCORRUPTED;
-	ret = intents_grow(&l->tab, 1);
+	if (!l->n ||
+	    in.end - in.first < l->smallest.end - l->smallest.first)
+		l->smallest = in;
+	l->last = in;
+	return ++l->n == l->max;
+}
+
+/* 1: there are @max; 0: fewer. */
+static int look_at(const struct owfs_inode *inode, struct look *l,
+		   unsigned int max)
+{
+	struct owfs_key first = intent_key(inode, 0);
+	struct owfs_key last = intent_key(inode, UINT64_MAX);
+	int ret;
+
+	*l = (struct look){ .max = max };
+	if (!owfs_inode_has_intents(inode))
+		return 0;
+	ret = owfs_btree_walk(inode->i_fs->fs_bt, &first, &last, look_item, l);
+	return ret == -EFSCORRUPTED ? intent_bad(inode, l->off) : ret;
+}
+
+int owfs_intents_check(const struct owfs_inode *inode)
+{
+	struct look l;
+	int ret = look_at(inode, &l, OWFS_INTENTS_MANY);
+
+	if (!ret && !l.n)
+		return intent_none(inode);
+	return ret < 0 ? ret : 0;
+}
+
+int owfs_intents_are_many(const struct owfs_inode *inode)
+{
+	struct look l;
+
+	return look_at(inode, &l, owfs_intents_limit(inode->i_fs));
+}
+
+/* ------------------------------------------------------------------ window */
+
+static int window_item(void *ctx, const struct owfs_key *key, const void *val,
+		       size_t len)
+{
+	struct owfs_intents **tabp = ctx, *tab;
+	struct owfs_intent in;
+	int ret = intents_grow(tabp, 1);
+
 	if (ret)
 		return ret;
-	tab = l->tab;
-	tab->v[tab->n++] = (struct owfs_intent){ key->off, end };
+	tab = *tabp;
+	if (!intent_from_disk(&in, key, val, len) ||
+	    (tab->n && tab->v[tab->n - 1].end > in.first))
+		return -EFSCORRUPTED;
+	tab->v[tab->n++] = in;
 	return 0;
 }
 
-int owfs_intents_load(struct owfs_inode *inode)
+/* Is there one that begins before @first, or behind @end? */
+static int window_others(struct owfs_inode *inode, owfs_fileoff_t first,
+			 owfs_fileoff_t end)
 {
-	struct owfs_fs *fs = inode->i_fs;
-	struct owfs_key first = intent_key(inode, 0);
-	struct owfs_key last = intent_key(inode, UINT64_MAX);
-	struct intents_load l = { 0 };
-	int ret = owfs_btree_walk(fs->fs_bt, &first, &last, load_item, &l);
+	struct owfs_intent in;
+	int ret = first ? intent_prev(inode, first - 1, &in) : -ENOENT;
 
-	if (ret) {
-		free(l.tab);
-		return ret == -EFSCORRUPTED ?
-			owfs_fs_fail(fs, ret, "inode %llu: bad intent: off=%llu",
-				     (unsigned long long)inode->i_ino,
-				     (unsigned long long)l.bad_off) : ret;
-	}
-	if (!l.tab)
-		return owfs_fs_fail(fs, -EFSCORRUPTED,
-				    "inode %llu: says it has intents, has none",
-				    (unsigned long long)inode->i_ino);
-	inode->i_intents = l.tab;
-	return 0;
+	if (!ret && in.end > first)
+		return intent_bad(inode, in.first);
+	if (ret == -ENOENT && end < UINT64_MAX)
+		ret = intent_next(inode, end + 1, &in);
+	inode->i_intents->others = !ret;
+	return ret == -ENOENT ? 0 : ret;
+}
+
+/* Read those that meet or touch [first, end). */
+static int window_load(struct owfs_inode *inode, owfs_fileoff_t first,
+		       owfs_fileoff_t end)
+{
+	struct owfs_key from, last = intent_key(inode, end);
+	struct owfs_intent in;
+	int ret = intent_prev(inode, first, &in);
+
+	if (ret && ret != -ENOENT)
+		return ret;
+	if (!ret && in.end >= first)
+		first = in.first;
+	from = intent_key(inode, first);
+	ret = owfs_btree_walk(inode->i_fs->fs_bt, &from, &last, window_item,
+			      &inode->i_intents);
+	if (ret == -EFSCORRUPTED)
+		return intent_bad(inode, first);
+	return ret ? ret : window_others(inode, first, end);
 }
 
 /* ---------------------------------------------------------------- changing */
@@ -172,20 +293,22 @@ int owfs_intent_prepare(struct owfs_inode *inode, owfs_fileoff_t first,
 {
 	struct owfs_btree *bt = inode->i_fs->fs_bt;
 	struct owfs_key orphan = owfs_orphan_key(inode->i_ino);
-	struct owfs_key key;
-	size_t i, j;
-	int ret = intents_grow(&inode->i_intents, n + 1);
+	struct owfs_key key = intent_key(inode, first);
+	int ret;
 
+	owfs_intents_free(inode);
+	ret = intents_grow(&inode->i_intents, n + 1);
 	if (ret)
 		return ret;
-	intents_meet(inode->i_intents, first, end, &i, &j);
-	*items = (unsigned int)(j - i) + 2 * n;
+	inode->i_intents->others = false;
+	if (owfs_inode_has_intents(inode))
+		ret = window_load(inode, first, end);
+	if (!ret)
+		ret = intents_grow(&inode->i_intents, n + 1);
+	if (ret)
+		return ret;
+	*items = (unsigned int)inode->i_intents->n + 2 * n;
 	ret = owfs_btree_prefetch(bt, &orphan);
-	for (; i < j && !ret; i++) {
-		key = intent_key(inode, inode->i_intents->v[i].first);
-		ret = owfs_btree_prefetch(bt, &key);
-	}
-	key = intent_key(inode, first);
 	return ret ? ret : owfs_btree_prefetch(bt, &key);
 }
 
@@ -231,7 +354,7 @@ static int intents_flag(struct owfs_trans *tr, struct owfs_inode *inode)
 	struct owfs_attr *attr = &inode->i_attr;
 	uint32_t was = owfs_orphan_flags(attr);
 
-	if (inode->i_intents->n) {
+	if (inode->i_intents->n || inode->i_intents->others) {
 		attr->flags |= OWFS_INODE_INTENTS;
 	} else {
 		attr->flags &= ~OWFS_INODE_INTENTS;
@@ -333,9 +456,11 @@ int owfs_intent_reclaim_locked(struct owfs_inode *inode)
 	struct owfs_intent in;
 	int ret;
 
-	if (!inode->i_intents || inode->i_intents->n == 0)
+	if (!owfs_inode_has_intents(inode))
 		return 0;
-	in = inode->i_intents->v[0];
+	ret = intent_next(inode, 0, &in);
+	if (ret)
+		return ret == -ENOENT ? intent_none(inode) : ret;
 	ret = reclaim_some(inode, &in);
 	return ret ? ret : owfs_inode_has_intents(inode);
 }
@@ -350,29 +475,18 @@ int owfs_intent_reclaim_step(struct owfs_inode *inode)
 	return ret;
 }
 
-static struct owfs_intent intents_smallest(const struct owfs_intents *tab)
-{
-	struct owfs_intent best = tab->v[0];
-
-	for (size_t i = 1; i < tab->n; i++)
-		if (tab->v[i].end - tab->v[i].first < best.end - best.first)
-			best = tab->v[i];
-	return best;
-}
-
 int owfs_intent_make_room(struct owfs_inode *inode)
 {
-	struct owfs_intent in;
-	bool many = true;
-	int ret = 0;
+	unsigned int limit = owfs_intents_limit(inode->i_fs);
+	struct look l;
+	int many = 1, ret = 0;
 
 	while (many && !ret) {
 		pthread_rwlock_wrlock(&inode->i_lock);
-		many = owfs_intents_are_many(inode);
-		if (many) {
-			in = intents_smallest(inode->i_intents);
-			ret = reclaim_some(inode, &in);
-		}
+		many = look_at(inode, &l, limit);
+		if (many)
+			ret = many < 0 ? many :
+				reclaim_some(inode, &l.smallest);
 		pthread_rwlock_unlock(&inode->i_lock);
 	}
 	return ret;

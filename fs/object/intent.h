@@ -10,9 +10,11 @@
  * below and cuts its own range out of the intent in the same transaction.  So
  * the doomed bytes never come back, whatever becomes of the size.
  *
- * Intents in memory are sorted and never overlap or touch.  They are changed
- * with i_lock held for writing and read with it held at all.  An inode with
- * intents has OWFS_INODE_INTENTS set and stands among the orphans.
+ * Intents never overlap.  They are items of the tree and looked up there, since
+ * there may be any number: an ioend that cuts one in two cannot wait for
+ * reclaim.  They are changed with i_lock held for writing and read with it held
+ * at all.  An inode with intents has OWFS_INODE_INTENTS set and stands among
+ * the orphans.
  */
 #ifndef OWFS_OBJECT_INTENT_H
 #define OWFS_OBJECT_INTENT_H
@@ -26,28 +28,31 @@
 #define OWFS_INTENTS_MANY	512u
 unsigned int owfs_intents_limit(const struct owfs_fs *fs);
 
-/* Read those of an inode that has the flag; nobody else has the inode yet. */
-int owfs_intents_load(struct owfs_inode *inode);
-/* From memory only. */
+/*
+ * An inode that has the flag must have some, and the first OWFS_INTENTS_MANY be
+ * sound; others are looked at when they are met.  Nobody else has the inode yet.
+ */
+int owfs_intents_check(const struct owfs_inode *inode);
+/* What owfs_intent_prepare() has in memory. */
 void owfs_intents_free(struct owfs_inode *inode);
 
 /*
- * Is @off doomed?  *@until (or NULL): where that changes, UINT64_MAX never.
- * Caller holds i_lock.
+ * Is @off doomed?  1 or 0; *@until: where that changes, UINT64_MAX never.  May
+ * read.  Caller holds i_lock.
  */
-bool owfs_intent_covers(const struct owfs_inode *inode, owfs_fileoff_t off,
-			owfs_fileoff_t *until);
+int owfs_intent_covers(const struct owfs_inode *inode, owfs_fileoff_t off,
+		       owfs_fileoff_t *until);
 static inline bool owfs_inode_has_intents(const struct owfs_inode *inode)
 {
 	return inode->i_attr.flags & OWFS_INODE_INTENTS;
 }
-/* As many as the limit?  Caller holds i_lock. */
-bool owfs_intents_are_many(const struct owfs_inode *inode);
+/* As many as the limit?  1 or 0; may read.  Caller holds i_lock. */
+int owfs_intents_are_many(const struct owfs_inode *inode);
 
 /*
- * Memory for @n more changes and the paths to the items of [first, end) in the
- * cache: before the transaction.  *@items is how many items may change there.
- * Caller holds i_lock for writing, as for the two below.
+ * What @n changes inside [first, end) will need, read into memory: before the
+ * transaction.  *@items is how many items may change there.  Caller holds i_lock
+ * for writing, from here to the last of the changes, which are the two below.
  */
 int owfs_intent_prepare(struct owfs_inode *inode, owfs_fileoff_t first,
 			owfs_fileoff_t end, unsigned int n,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Doomed ranges: the table, the items, and reclaim, also over crashes. */
+#include <time.h>
+
 #include "object_fixture.h"
 
 #define BYTES	(16u << 20)
@@ -65,6 +67,18 @@ static void cut(struct owfs_inode *inode, owfs_fileoff_t first,
 	change(inode, owfs_intent_cut, first, end);
 }
 
+static bool covers(struct owfs_inode *inode, owfs_fileoff_t off,
+		   owfs_fileoff_t *until)
+{
+	int ret;
+
+	pthread_rwlock_rdlock(&inode->i_lock);
+	ret = owfs_intent_covers(inode, off, until);
+	pthread_rwlock_unlock(&inode->i_lock);
+	assert_true(ret >= 0);
+	return ret;
+}
+
 /* The doomed ranges as text, "3-7 9-$", and that the items say the same. */
 static void assert_intents(struct owfs_inode *inode, const char *want)
 {
@@ -74,9 +88,8 @@ static void assert_intents(struct owfs_inode *inode, const char *want)
 	uint64_t d;
 	bool in;
 
-	pthread_rwlock_rdlock(&inode->i_lock);
 	while (off != UINT64_MAX) {
-		in = owfs_intent_covers(inode, off, &until);
+		in = covers(inode, off, &until);
 		assert_true(until > off);
 		if (in && until == UINT64_MAX)
 			sprintf(text + strlen(text), "%llu-$ ",
@@ -88,6 +101,7 @@ static void assert_intents(struct owfs_inode *inode, const char *want)
 		off = until;
 	}
 	assert_string_equal(text, want);
+	pthread_rwlock_rdlock(&inode->i_lock);
 	assert_int_equal(owfs_inode_has_intents(inode), *want != 0);
 	assert_int_equal(owfs_btree_lookup(fx.fs->fs_bt, &orphan, &d, sizeof(d)),
 			 *want ? (int)sizeof(struct owfs_orphan_item) : -ENOENT);
@@ -146,6 +160,7 @@ static void test_random_changes_agree_with_a_bitmap(void **state)
 {
 	struct owfs_inode *inode = fx_file(&fx);
 	bool model[64] = { false };
+	owfs_fileoff_t until;
 	uint64_t x = 12345;
 	unsigned int i, a, b, k;
 
@@ -162,11 +177,8 @@ static void test_random_changes_agree_with_a_bitmap(void **state)
 			model[k] = (x >> 60) & 1;
 		if (i % 100 == 99)
 			inode = reread(inode);
-		pthread_rwlock_rdlock(&inode->i_lock);
 		for (k = 0; k < 64; k++)
-			assert_int_equal(owfs_intent_covers(inode, k, NULL),
-					 model[k]);
-		pthread_rwlock_unlock(&inode->i_lock);
+			assert_int_equal(covers(inode, k, &until), model[k]);
 	}
 	owfs_iput(inode);
 }
@@ -314,20 +326,105 @@ static void test_many_intents_become_few(void **state)
 {
 	struct owfs_inode *inode = fx_file(&fx);
 	unsigned int i, n = owfs_intents_limit(fx.fs);
+	owfs_fileoff_t until;
 	int ret;
 
 	(void)state;
 	for (i = 0; i < n + 3; i++)
 		doom(inode, 10 * i, 10 * i + 2 + (i + 1) % 5);
-	assert_true(owfs_intents_are_many(inode));
+	assert_int_equal(owfs_intents_are_many(inode), 1);
 	OWFS_RETRY(fx.fs, ret, owfs_intent_make_room(inode));
 	assert_int_equal(ret, 0);
-	assert_false(owfs_intents_are_many(inode));
-	assert_true(owfs_intent_covers(inode, 35, NULL));	/* a large one */
-	assert_false(owfs_intent_covers(inode, 41, NULL));	/* a small one */
+	assert_int_equal(owfs_intents_are_many(inode), 0);
+	assert_true(covers(inode, 35, &until));		/* a large one */
+	assert_false(covers(inode, 41, &until));	/* a small one */
 	doom(inode, 0, UINT64_MAX);
 	assert_intents(inode, "0-$ ");
 	owfs_iput(inode);
+}
+
+/* An inode with @n doomed ranges, as only an image has it; nobody holds it. */
+static owfs_ino_t file_of_many(unsigned int n)
+{
+	struct owfs_inode *inode = fx_file(&fx);
+	owfs_ino_t ino = inode->i_ino;
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		doom(inode, 2 * i, 2 * i + 1);
+	owfs_iput(inode);
+	fx_unmount(&fx);
+	fx_open(&fx);
+	return ino;
+}
+
+static void test_a_look_at_an_inode_does_not_read_all_its_intents(void **state)
+{
+	owfs_ino_t ino = file_of_many(20000);
+	uint64_t before = emubd_count(fx.e, EMUBD_READ);
+	struct owfs_inode *inode = fx_iget(&fx, ino);
+	owfs_fileoff_t until;
+
+	(void)state;
+	assert_int_equal(covers(inode, 30000, &until), 1);
+	assert_int_equal(until, 30001);
+	assert_int_equal(covers(inode, 30001, &until), 0);
+	assert_int_equal(until, 30002);
+	/* all of them fill more than 130 leaves */
+	assert_in_range(emubd_count(fx.e, EMUBD_READ) - before, 1, 40);
+	owfs_iput(inode);
+}
+
+/* Time of the processor, in seconds, that the mount after @n of them takes. */
+static double time_of_reclaim(unsigned int n)
+{
+	owfs_ino_t ino = file_of_many(n);
+	struct owfs_inode *inode;
+	clock_t start = clock();
+	double took;
+	int ret;
+
+	owfs_reclaim_rescan(fx.fs);
+	do {
+		OWFS_RETRY(fx.fs, ret, owfs_reclaim_run(fx.fs));
+	} while (ret == 1);
+	took = (double)(clock() - start) / CLOCKS_PER_SEC;
+	assert_int_equal(ret, 0);
+	inode = fx_iget(&fx, ino);
+	assert_intents(inode, "");
+	owfs_iput(inode);
+	return took;
+}
+
+/* The same for who would truncate the file. */
+static double time_of_room(unsigned int n)
+{
+	struct owfs_inode *inode = fx_iget(&fx, file_of_many(n));
+	clock_t start = clock();
+	double took;
+	int ret;
+
+	OWFS_RETRY(fx.fs, ret, owfs_intent_make_room(inode));
+	took = (double)(clock() - start) / CLOCKS_PER_SEC;
+	assert_int_equal(ret, 0);
+	doom(inode, 0, UINT64_MAX);
+	assert_intents(inode, "0-$ ");
+	owfs_iput(inode);
+	return took;
+}
+
+static void test_so_many_take_so_much_longer(void **state)
+{
+	double few = time_of_reclaim(4000), many = time_of_reclaim(32000);
+
+	(void)state;
+	print_message("reclaim: %.2f s and %.2f s\n", few, many);
+	/* eight times as many; 64 would be the square */
+	assert_true(many < 24 * few + 0.5);
+	few = time_of_room(4000);
+	many = time_of_room(32000);
+	print_message("room: %.2f s and %.2f s\n", few, many);
+	assert_true(many < 24 * few + 0.5);
 }
 
 static void put_raw(owfs_ino_t ino, owfs_fileoff_t off, const void *val,
@@ -369,6 +466,29 @@ static void test_bad_intents_are_never_believed(void **state)
 	bad_item(5, 11, 8);
 }
 
+/* What is not looked at when the inode is read is when it is met. */
+static void test_a_bad_intent_behind_many_is_met(void **state)
+{
+	const owfs_fileoff_t at = 3 * OWFS_INTENTS_MANY;
+	struct owfs_intent_item d = { .end = cpu_to_le64(at + 3) };
+	owfs_ino_t ino = file_of_many(2 * OWFS_INTENTS_MANY);
+	struct owfs_inode *inode;
+	owfs_fileoff_t until;
+	unsigned int items;
+
+	(void)state;
+	put_raw(ino, at + 1, &d, sizeof(d));	/* overlaps the one at + 2 */
+	inode = fx_iget(&fx, ino);
+	assert_true(covers(inode, at - 2, &until));
+	pthread_rwlock_wrlock(&inode->i_lock);
+	assert_int_equal(owfs_intent_prepare(inode, at, at + 9, 1, &items),
+			 -EFSCORRUPTED);
+	pthread_rwlock_unlock(&inode->i_lock);
+	assert_non_null(strstr(fx.said, "bad intent"));
+	assert_int_equal(owfs_fs_writable(fx.fs), -EROFS);
+	owfs_iput(inode);
+}
+
 #define T(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -381,7 +501,10 @@ int main(void)
 		T(test_background_reclaim_finds_the_work),
 		T(test_a_file_without_a_name_loses_everything),
 		T(test_many_intents_become_few),
+		T(test_a_look_at_an_inode_does_not_read_all_its_intents),
+		T(test_so_many_take_so_much_longer),
 		T(test_bad_intents_are_never_believed),
+		T(test_a_bad_intent_behind_many_is_met),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

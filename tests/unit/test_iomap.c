@@ -524,6 +524,67 @@ static void test_unwritten_doomed_blocks_are_not_written_in_place(void **state)
 	owfs_iput(inode);
 }
 
+static int count_item(void *ctx, const struct owfs_key *key, const void *val,
+		      size_t len)
+{
+	(void)key;
+	(void)val;
+	(void)len;
+	++*(unsigned int *)ctx;
+	return 0;
+}
+
+static unsigned int intents(struct owfs_inode *inode)
+{
+	struct owfs_key first = owfs_key(inode->i_ino, OWFS_ITEM_INTENT, 0);
+	struct owfs_key last = owfs_key(inode->i_ino, OWFS_ITEM_INTENT,
+					UINT64_MAX);
+	unsigned int n = 0;
+
+	assert_int_equal(owfs_btree_walk(fx.fs->fs_bt, &first, &last,
+					 count_item, &n), 0);
+	return n;
+}
+
+/* What the kernel writes back does not wait for reclaim: there is no limit. */
+static void test_ioends_leave_any_number_of_intents(void **state)
+{
+	const unsigned int n = 3 * OWFS_INTENTS_MANY;
+	struct owfs_inode *inode;
+	unsigned int i;
+	owfs_ino_t ino;
+
+	(void)state;
+	fx_done(&fx);
+	fx.cut_extents = 1;
+	fx_start(&fx, BYTES, BS);
+	inode = fx_file(&fx);
+	ino = inode->i_ino;
+	put(inode, 0, 2, 'o');
+	put(inode, 1, 1, 'p');		/* more than one extent */
+	assert_int_equal(owfs_file_truncate(inode, 0), 0);
+	for (i = 0; i < n; i++) {
+		put(inode, 2 * i + 1, 1, (char)('a' + i % 26));
+		if (i % 64 == 0)
+			assert_int_equal(owfs_commit_all(fx.fs), 0);
+	}
+	assert_int_equal(intents(inode), n + 1);
+	owfs_iput(inode);
+	fx_unmount(&fx);
+	fx_open(&fx);
+	inode = fx_iget(&fx, ino);
+	for (i = 0; i < n; i++) {
+		assert_block(inode, 2 * i, 0);
+		assert_block(inode, 2 * i + 1, 'a' + i % 26);
+	}
+	assert_int_equal(owfs_file_truncate(inode, 2 * BS), 0);
+	assert_in_range(intents(inode), 1, OWFS_INTENTS_MANY);
+	assert_block(inode, 0, 0);
+	assert_block(inode, 1, 'a');
+	fx_check(&fx);
+	owfs_iput(inode);
+}
+
 /* ------------------------------------------------------------------ failures */
 
 static void test_an_ioend_that_cannot_be_remapped_loses_data_aloud(void **state)
@@ -583,6 +644,7 @@ int main(void)
 		T(test_one_ioend_may_end_many_mappings),
 		T(test_a_write_into_a_doomed_range_cuts_it_out),
 		T(test_unwritten_doomed_blocks_are_not_written_in_place),
+		T(test_ioends_leave_any_number_of_intents),
 		T(test_an_ioend_that_cannot_be_remapped_loses_data_aloud),
 		T(test_places_past_the_largest_file_are_refused),
 	};
