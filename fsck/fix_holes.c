@@ -34,6 +34,7 @@ struct salvage {
 	/* what cannot be read below branches that were hung in */
 	struct fix *lost;
 	size_t nlost, cap;
+	struct lost_leaves newer;	/* of them, leaves of this hole */
 };
 
 /* --------------------------------------------------------------- hanging in */
@@ -209,19 +210,11 @@ static bool is_before(const struct stray *s, const struct fix *hole)
  * what was there earlier.  A leaf that is linked twice says nothing of what it took
  * the place of.
  */
-static bool is_older(const struct salvage *sv, const struct stray *s,
+static bool is_older(struct salvage *sv, const struct stray *s,
 		     const struct fix *hole)
 {
-	size_t i;
-
-	if (s->level)
-		return false;
-	if (s->old || is_before(s, hole))
-		return true;
-	for (i = 0; i < sv->nlost; i++)
-		if (lies_in(s, &sv->lost[i]) && is_before(s, &sv->lost[i]))
-			return true;
-	return false;
+	return !s->level && (s->old || is_before(s, hole) ||
+			     lost_leaves_newer(&sv->newer, s));
 }
 
 /* The next of @level that lies in a hole, from *@i on, where they begin there. */
@@ -257,15 +250,22 @@ static int fill_level(struct salvage *sv, unsigned int level,
 	return ret;
 }
 
+/* What is lost below the branches that came says which leaves are older. */
 static int fill(struct salvage *sv, const struct fix *hole, size_t *saved)
 {
-	unsigned int level = (unsigned int)hole->value + 1;
+	unsigned int level = (unsigned int)hole->value;
+	size_t from = sv->nlost;
 	int ret = 0;
 
 	*saved = 0;
 	memset(sv->level, 0, sizeof(sv->level));
-	while (level-- && !ret)
+	for (; level && !ret; level--)
 		ret = fill_level(sv, level, hole, saved);
+	if (!ret)
+		ret = lost_leaves_find(&sv->newer, sv->lost, from, sv->nlost);
+	if (!ret)
+		ret = fill_level(sv, 0, hole, saved);
+	lost_leaves_free(&sv->newer);
 	return ret;
 }
 

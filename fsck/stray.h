@@ -42,6 +42,24 @@ size_t strays_from(const struct strays *st, unsigned int level,
 /* The one that @ptr means, or NULL. */
 struct stray *stray_at(const struct strays *st, const struct owfs_ptr *ptr);
 
+/* stray_lost.c: leaves that cannot be read, of which each has a range of keys. */
+struct lost_leaves {
+	const struct fix **v;		/* by first key */
+	size_t n, added;
+	struct owfs_key *last;		/* of all of them, sorted */
+	struct lost_newest *newest;	/* of those added */
+};
+
+/* Of the notes [from, to), which stay; to be freed whatever is returned. */
+int lost_leaves_find(struct lost_leaves *ll, const struct fix *lost,
+		     size_t from, size_t to);
+void lost_leaves_free(struct lost_leaves *ll);
+/*
+ * Does one of them have all keys of @s, and was born after it?  To be asked in the
+ * order of first keys.
+ */
+bool lost_leaves_newer(struct lost_leaves *ll, const struct stray *s);
+
 /* stray_old.c: before anything is known by its address */
 int strays_drop_dead(struct strays *st);
 /* ... say of each leaf whether it is old, and note what is claimed. */
