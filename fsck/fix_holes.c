@@ -82,6 +82,8 @@ static int is_sound_child(struct salvage *sv, const void *branch, unsigned int i
 	return ret == -ENOMEM ? ret : note_lost(sv, &lost);
 }
 
+static int take(struct salvage *sv, struct stray *s);
+
 /* What a node leads to comes with it; what cannot be read of it is noted. */
 static int take_below(struct salvage *sv, const struct stray *s)
 {
@@ -99,12 +101,16 @@ static int take_below(struct salvage *sv, const struct stray *s)
 		child = ret == 1 ? stray_at(&sv->st, &ptr) : NULL;
 		if (!child || child->taken || child->level + 1 != s->level)
 			continue;
-		child->taken = true;
-		if (child->level)
-			ret = take_below(sv, child);
+		ret = take(sv, child);
 	}
 	owfs_buf_put(buf);
 	return ret < 0 ? ret : 0;
+}
+
+static int take(struct salvage *sv, struct stray *s)
+{
+	s->taken = true;
+	return s->level ? take_below(sv, s) : stray_claim(&sv->st, s);
 }
 
 static bool lies_in(const struct stray *s, const struct fix *hole)
@@ -149,10 +155,8 @@ static int cut(struct salvage *sv, const struct fix *hole)
 static int take_with_children(struct salvage *sv, struct stray *s)
 {
 	size_t i = sv->nlost;
-	int ret;
+	int ret = take(sv, s);
 
-	s->taken = true;
-	ret = s->level ? take_below(sv, s) : 0;
 	for (; i < sv->nlost && !ret; i++)
 		ret = cut(sv, &sv->lost[i]);
 	return ret;
@@ -352,6 +356,9 @@ static int take_apart(struct salvage *sv, const struct fix *hole, size_t n,
 		ret = fix_older_leaf(sv->ck, sv->fs, &leaf[i]->ptr,
 				     &sv->st.claims, sus);
 	}
+	/* before, each would have found its own blocks claimed */
+	for (i = 0; i < found && !ret; i++)
+		ret = stray_claim(&sv->st, leaf[i]);
 	return ret;
 }
 
@@ -402,8 +409,6 @@ static int mend_holes(struct salvage *sv, const struct fix *hole, size_t n,
 		ret = cut(sv, &hole[i]);
 	for (i = 0; i < n && !ret; i++)
 		ret = fill(sv, &hole[i], &out[i].saved);
-	if (!ret)
-		ret = strays_claim(&sv->st);
 	if (!ret && first)
 		ret = ask_before(sv, hole, n, &sus, out);
 	if (!ret)

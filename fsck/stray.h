@@ -62,9 +62,9 @@ bool lost_leaves_newer(struct lost_leaves *ll, const struct stray *s);
 
 /* stray_old.c: before anything is known by its address */
 int strays_drop_dead(struct strays *st);
-/* ... say of each leaf whether it is old, and note what is claimed. */
+/* ... say of each leaf whether it is old.  Afterwards no block is claimed. */
 int strays_judge(struct strays *st);
-/* From now on only what is taken claims blocks. */
-int strays_claim(struct strays *st);
+/* The leaf was taken, and claims the blocks of its files. */
+int stray_claim(struct strays *st, const struct stray *s);
 
 #endif

@@ -263,18 +263,12 @@ int strays_judge(struct strays *st)
 		ret = judge_leaves(st, &leaf[i], end - i);
 	}
 	free(leaf);
+	usedmap_free(&st->claims);
+	usedmap_init(&st->claims, &st->ck->geo);
 	return ret;
 }
 
-int strays_claim(struct strays *st)
+int stray_claim(struct strays *st, const struct stray *s)
 {
-	size_t i;
-	int ret = 0;
-
-	usedmap_free(&st->claims);
-	usedmap_init(&st->claims, &st->ck->geo);
-	for (i = 0; i < st->n && !ret; i++)
-		if (!st->v[i].level && st->v[i].taken)
-			ret = leaf_blocks(st, &st->v[i], true);
-	return ret;
+	return leaf_blocks(st, s, true);
 }
