@@ -171,7 +171,7 @@ struct owfs_btree_sealed {
 	unsigned int level;
 };
 
-/* How many young nodes the open generation has. */
+/* How many young nodes the open generation has; 1 if only the root is another. */
 size_t owfs_btree_dirty(const struct owfs_btree *bt);
 /*
  * Close the open generation; the next is @next.  No transaction runs.  No I/O

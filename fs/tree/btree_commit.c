@@ -41,11 +41,11 @@ void owfs_btree_seal(struct owfs_btree *bt, owfs_gen_t next,
 
 	out->root = bt->root;
 	out->level = bt->level;
-	if (bt->root_changed) {
+	if (bt->root_changed && bt->root_buf) {
 		out->root_buf = bt->root_buf;
 		owfs_buf_get(out->root_buf);
 	}
-	bt->root_changed = false;
+	__atomic_store_n(&bt->root_changed, false, __ATOMIC_RELAXED);
 	bt->sealed_gen = bt->open_gen;
 	bt->open_gen = next;
 	pthread_mutex_unlock(&bt->young_lock);

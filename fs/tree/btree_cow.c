@@ -23,7 +23,10 @@ static void set_dirty(struct owfs_btree *bt)
 
 size_t owfs_btree_dirty(const struct owfs_btree *bt)
 {
-	return __atomic_load_n(&bt->dirty, __ATOMIC_RELAXED);
+	size_t n = __atomic_load_n(&bt->dirty, __ATOMIC_RELAXED);
+
+	/* the root may have become one of before, and nothing else be left */
+	return n ? n : __atomic_load_n(&bt->root_changed, __ATOMIC_RELAXED);
 }
 
 size_t owfs_btree_drop_forgotten(struct owfs_buf **bufs, size_t n)
@@ -229,7 +232,7 @@ void owfs_btree_set_root(struct owfs_btree *bt, struct owfs_buf *buf,
 		.birth = buf->b_ptr.birth,
 	};
 	__atomic_store_n(&bt->level, level, __ATOMIC_RELAXED);
-	bt->root_changed = true;
+	__atomic_store_n(&bt->root_changed, true, __ATOMIC_RELAXED);
 }
 
 /* ------------------------------------------------------------- worst case */

@@ -15,7 +15,7 @@ static void set_empty(struct owfs_btree *bt)
 	bt->root_buf = NULL;
 	bt->root = (struct owfs_ptr){ .birth = 0 };
 	__atomic_store_n(&bt->level, 0, __ATOMIC_RELAXED);
-	bt->root_changed = true;
+	__atomic_store_n(&bt->root_changed, true, __ATOMIC_RELAXED);
 }
 
 bool owfs_btree_is_empty(struct owfs_btree *bt)

@@ -60,7 +60,8 @@ struct owfs_btree {
 	struct owfs_ptr root;		/* root_lock; csum only while !root_buf */
 	struct owfs_buf *root_buf;	/* root_lock; referenced; NULL: not read yet */
 	unsigned int level;		/* root_lock; also read without, atomically */
-	bool root_changed;		/* root_lock; since the last seal */
+	bool root_changed;		/* root_lock; also read atomically; since the
+					   last seal */
 
 	owfs_gen_t open_gen;		/* changes while no transaction runs */
 	owfs_gen_t sealed_gen;		/* the same; 0 none yet */

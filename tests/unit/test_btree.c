@@ -617,6 +617,34 @@ static void test_unchanged_generation_has_no_root(void **state)
 	fixture_destroy(f);
 }
 
+/* What is left is a leaf of before, and nothing that is to be written. */
+static void test_a_root_of_before_is_a_change(void **state)
+{
+	struct fixture *f = fixture_create(4096, 40000, 1, 1 << 20);
+	struct owfs_bufcache *bc;
+	struct owfs_btree *bt;
+	struct owfs_key key;
+	uint64_t n = 0;
+
+	(void)state;
+	while (owfs_btree_height(f->bt) < 2)
+		insert_plain(f, 100, n++);
+	commit_all(f);
+	while (owfs_btree_height(f->bt) > 1) {
+		key = plain_key(100, --n);
+		assert_int_equal(owfs_btree_delete(f->bt, &key), 0);
+	}
+	assert_true(owfs_btree_dirty(f->bt) > 0);
+	commit_all(f);
+	assert_int_equal(owfs_btree_dirty(f->bt), 0);
+	bt = reopen(f, &f->root[0], f->level[0], &bc);
+	assert_int_equal(owfs_btree_lookup(bt, &key, NULL, 0), -ENOENT);
+	key = plain_key(100, n - 1);
+	assert_int_equal(owfs_btree_lookup(bt, &key, NULL, 0), 24);
+	reopen_close(bt, bc);
+	fixture_destroy(f);
+}
+
 static void test_prefetched_change_reads_nothing(void **state)
 {
 	struct fixture *f = fixture_create(4096, 40000, 1, 1 << 20);
@@ -720,6 +748,7 @@ int main(void)
 		cmocka_unit_test(test_read_only_tree_refuses_changes),
 		cmocka_unit_test(test_root_from_the_future_is_refused),
 		cmocka_unit_test(test_unchanged_generation_has_no_root),
+		cmocka_unit_test(test_a_root_of_before_is_a_change),
 		cmocka_unit_test(test_prefetched_change_reads_nothing),
 		cmocka_unit_test(test_visit_goes_down_skips_and_stops),
 	};
