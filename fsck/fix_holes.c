@@ -245,7 +245,8 @@ static int fill_level(struct salvage *sv, unsigned int level,
 	int ret = 0;
 
 	while (!ret && (s = next_in(sv, level, hole, &i))) {
-		s->apart = is_older(sv, s, hole);
+		/* what a branch that was hung in leads to is what it says */
+		s->apart = !s->taken && is_older(sv, s, hole);
 		if (s->apart || collides(sv, s) || s->taken)
 			continue;
 		ret = adopt(sv, s);
