@@ -68,8 +68,13 @@ static int grow(struct inotab *it)
 /* Somebody knows the hash. */
 static int seed(struct inotab *it)
 {
+	int ret;
+
 	it->seed = owfs_env_system.random(NULL) | 1;
-	return move(it, it->size);
+	ret = move(it, it->size);
+	if (ret)
+		it->seed = 0;
+	return ret;
 }
 
 struct ino_rec *inotab_get(struct inotab *it, owfs_ino_t ino)

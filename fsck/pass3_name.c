@@ -174,13 +174,26 @@ static void *take_copy(struct check *ck, const void *item, size_t len)
 	return memcpy(ck->restored, item, len);
 }
 
+/* Said and asked: @there is called @right, by its hash. */
+static bool is_to_be_right(struct check *ck, const struct owfs_key *key,
+			   const char *there, const char *right)
+{
+	bool entry = owfs_key_type(key) == OWFS_ITEM_DIRENT;
+	bool other = strcmp(there, right);
+
+	return problem(ck, entry ? BAD_DIRENT_NAME : BAD_XATTR_NAME,
+		       entry ? "directory" : "inode", ck->obj.ino,
+		       "%s=%" PRIu64 " name=%s%s%s",
+		       entry ? "cookie" : "offset", key->off, there,
+		       other ? " right=" : "", other ? right : "");
+}
+
 const struct owfs_dirent_item *
 pass3_restore_entry(struct check *ck, const struct owfs_key *key,
 		    const struct owfs_dirent_item *d, size_t *len)
 {
-	bool sound = !owfs_dirent_check(d, *len, key->off), other;
+	bool sound = !owfs_dirent_check(d, *len, key->off);
 	struct owfs_dirent_item *was;
-	struct shown there, right;
 	size_t waslen;
 
 	if (sound && is_name_of(ck, key, d->name, le16_to_cpu(d->namelen)))
@@ -190,12 +203,8 @@ pass3_restore_entry(struct check *ck, const struct owfs_key *key,
 	if (!waslen || belongs_elsewhere(ck, key, d, *len, d->name,
 					 waslen - HEAD_BYTES))
 		return d;
-	there = pass4_entry_name(d, *len);
-	right = shown_name(was->name, waslen - HEAD_BYTES);
-	other = strcmp(there.s, right.s);
-	if (problem(ck, BAD_DIRENT_NAME, "directory", ck->obj.ino,
-		    "cookie=%" PRIu64 " name=%s%s%s", key->off, there.s,
-		    other ? " right=" : "", other ? right.s : ""))
+	if (is_to_be_right(ck, key, pass4_entry_name(d, *len).s,
+			   shown_name(was->name, waslen - HEAD_BYTES).s))
 		fix_put(ck, FIX_ITEMS, *key, was, waslen);
 	else if (!sound && ck->root == &ck->sb.root[0])
 		return NULL;
@@ -207,9 +216,8 @@ const struct owfs_xattr_item *
 pass3_restore_attr(struct check *ck, const struct owfs_key *key,
 		   const struct owfs_xattr_item *d, size_t len)
 {
-	bool sound = !owfs_xattr_check(d, len, key->off), other;
+	bool sound = !owfs_xattr_check(d, len, key->off);
 	struct owfs_xattr_item *was;
-	struct shown there, right;
 	size_t namelen;
 
 	if (sound && is_name_of(ck, key, d->name, le16_to_cpu(d->namelen)))
@@ -220,12 +228,8 @@ pass3_restore_attr(struct check *ck, const struct owfs_key *key,
 	namelen = le16_to_cpu(was->namelen);
 	if (belongs_elsewhere(ck, key, d, len, d->name, namelen))
 		return d;
-	there = shown_name(d->name, namelen);
-	right = shown_name(was->name, namelen);
-	other = strcmp(there.s, right.s);
-	if (problem(ck, BAD_XATTR_NAME, "inode", ck->obj.ino,
-		    "offset=%" PRIu64 " name=%s%s%s", key->off, there.s,
-		    other ? " right=" : "", other ? right.s : ""))
+	if (is_to_be_right(ck, key, shown_name(d->name, namelen).s,
+			   shown_name(was->name, namelen).s))
 		fix_put(ck, FIX_ITEMS, *key, was, len);
 	else if (!sound && ck->root == &ck->sb.root[0])
 		return NULL;

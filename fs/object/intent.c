@@ -112,6 +112,17 @@ static int intent_none(const struct owfs_inode *inode)
 			    (unsigned long long)inode->i_ino);
 }
 
+/* What a search gave, of @len bytes or an error. */
+static int intent_found(const struct owfs_inode *inode, struct owfs_intent *in,
+			const struct owfs_key *key,
+			const struct owfs_intent_item *d, int len)
+{
+	if (len < 0)
+		return len;
+	return intent_from_disk(in, key, d, (size_t)len) ?
+		0 : intent_bad(inode, key->off);
+}
+
 /* The last one that begins at or before @off. -ENOENT */
 static int intent_prev(const struct owfs_inode *inode, owfs_fileoff_t off,
 		       struct owfs_intent *in)
@@ -122,10 +133,7 @@ static int intent_prev(const struct owfs_inode *inode, owfs_fileoff_t off,
 	int ret = owfs_btree_prev(inode->i_fs->fs_bt, &key, &first, &d,
 				  sizeof(d));
 
-	if (ret < 0)
-		return ret;
-	return intent_from_disk(in, &key, &d, (size_t)ret) ?
-		0 : intent_bad(inode, key.off);
+	return intent_found(inode, in, &key, &d, ret);
 }
 
 /* The first one that begins at or behind @off. -ENOENT */
@@ -138,10 +146,7 @@ static int intent_next(const struct owfs_inode *inode, owfs_fileoff_t off,
 	int ret = owfs_btree_next(inode->i_fs->fs_bt, &key, &last, &d,
 				  sizeof(d));
 
-	if (ret < 0)
-		return ret;
-	return intent_from_disk(in, &key, &d, (size_t)ret) ?
-		0 : intent_bad(inode, key.off);
+	return intent_found(inode, in, &key, &d, ret);
 }
 
 int owfs_intent_covers(const struct owfs_inode *inode, owfs_fileoff_t off,

@@ -112,39 +112,32 @@ static void f_dir_nlink(struct image *im)
 	POKE(im, im->dir, nlink, 4);
 }
 
-static void f_dirent_item(struct image *im)
+/* Two of the bytes of an entry's name are changed by so many bits. */
+static void bend_name(struct image *im, int one, int two)
 {
 	char val[OWFS_ITEM_MAX];
 	struct owfs_dirent_item *d = (void *)val;
 	size_t len;
 	struct owfs_key key = entry_of(im, im->sub, im->deep, val, &len);
 
-	d->name[1] = '/';
-	d->name[2] ^= 1;
+	d->name[1] = (char)(d->name[1] ^ one);
+	d->name[2] = (char)(d->name[2] ^ two);
 	item_put(im, key, val, len);
+}
+
+static void f_dirent_item(struct image *im)
+{
+	bend_name(im, 'e' ^ '/', 1);	/* "deep" */
 }
 
 static void f_dirent_hash(struct image *im)
 {
-	char val[OWFS_ITEM_MAX];
-	struct owfs_dirent_item *d = (void *)val;
-	size_t len;
-	struct owfs_key key = entry_of(im, im->sub, im->deep, val, &len);
-
-	d->name[1] ^= 1;
-	d->name[2] ^= 1;
-	item_put(im, key, val, len);
+	bend_name(im, 1, 1);
 }
 
 static void f_dirent_name(struct image *im)
 {
-	char val[OWFS_ITEM_MAX];
-	struct owfs_dirent_item *d = (void *)val;
-	size_t len;
-	struct owfs_key key = entry_of(im, im->sub, im->deep, val, &len);
-
-	d->name[1] ^= 1;
-	item_put(im, key, val, len);
+	bend_name(im, 1, 0);
 }
 
 static void f_dirent_twice(struct image *im)
